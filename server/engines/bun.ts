@@ -1,0 +1,189 @@
+/**
+ * The engine `bun`: Bun.serve, the uWebSockets inside Bun. It runs on Bun only. Bun answers a send with a positive
+ * number for sent, -1 for queued and 0 for dropped, takes 0 as "no limit" for the backlog, and closes gracefully.
+ */
+import { type Engine, ListenError, type ListenOptions, type Message, SendStatus } from "../engine.ts";
+import { DeflateMode, type Handlers, type Listener, type RequestHead } from "../engine.ts";
+import { NativeListener } from "./native/listener.ts";
+import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./native/request.ts";
+import { NativeSocket } from "./native/socket.ts";
+
+type Native<Data> = Bun.ServerWebSocket<Attachment<Data>>;
+
+/** What Bun carries for us: the data until the socket opens, then the socket itself. */
+interface Attachment<Data> {
+  readonly data: Data;
+  socket: BunSocket<Data> | undefined;
+}
+
+class BunSocket<Data> extends NativeSocket<Data> {
+  private readonly native: Native<Data>;
+
+  constructor(listener: NativeListener<Data>, native: Native<Data>) {
+    super(listener, native.data.data, plainAddress(native.remoteAddress));
+    this.native = native;
+  }
+
+  protected nativeSend(message: Message, compress: boolean): SendStatus {
+    // Bun types bytes as backed by an ArrayBuffer; it takes any.
+    const status = this.native.send(message as string | Uint8Array<ArrayBuffer>, compress);
+    return status > 0 ? SendStatus.Sent : status < 0 ? SendStatus.Queued : emptySent(message);
+  }
+
+  protected nativePing(): void {
+    this.native.ping();
+  }
+
+  protected nativeBuffered(): number {
+    return this.native.getBufferedAmount();
+  }
+
+  protected nativeSubscribe(topic: string): void {
+    this.native.subscribe(topic);
+  }
+
+  protected nativeUnsubscribe(topic: string): void {
+    this.native.unsubscribe(topic);
+  }
+
+  protected nativeCork(write: () => void): void {
+    this.native.cork(write);
+  }
+
+  protected nativeEnd(code: number, reason: string): void {
+    this.native.close(code, reason);
+  }
+
+  protected nativeTerminate(): void {
+    this.native.terminate();
+  }
+}
+
+/** Bun counts payload bytes, so that an empty message that was sent looks like a dropped one. */
+function emptySent(message: Message): SendStatus {
+  return message.length === 0 ? SendStatus.Sent : SendStatus.Dropped;
+}
+
+function headOf(request: Request, server: Bun.Server<unknown>): RequestHead {
+  const url = request.url;
+  const pathStart = url.indexOf("/", url.indexOf("://") + 3);
+  const queryStart = url.indexOf("?", pathStart);
+  return {
+    method: request.method,
+    path: pathStart < 0 ? "/" : url.slice(pathStart, queryStart < 0 ? undefined : queryStart),
+    query: queryStart < 0 ? "" : url.slice(queryStart + 1),
+    headers: new Map(request.headers),
+    remoteAddress: plainAddress(server.requestIP(request)?.address ?? ""),
+  };
+}
+
+function deflateOption(mode: DeflateMode): NonNullable<Bun.WebSocketHandler<unknown>["perMessageDeflate"]> {
+  if (mode === DeflateMode.Off) return false;
+  const window = mode === DeflateMode.Shared ? "shared" : "32KB";
+  return { compress: window, decompress: window };
+}
+
+async function handleRequest<Data>(
+  request: Request,
+  server: Bun.Server<Attachment<Data>>,
+  listener: NativeListener<Data>,
+): Promise<Response | undefined> {
+  const head = headOf(request, server);
+  if (asksForWebSocket(head.headers)) {
+    const answer = await listener.decideUpgrade(head);
+    if (!answer.accept) return toResponse(answer.response);
+    if (listener.isClosing) return new Response("The server is shutting down.\n", { status: 503 });
+    const upgraded = server.upgrade(request, {
+      data: { data: answer.data, socket: undefined },
+      ...(answer.protocol === undefined ? {} : { headers: { "sec-websocket-protocol": answer.protocol } }),
+    });
+    return upgraded ? undefined : new Response("The connection is gone.\n", { status: 400 });
+  }
+  let body: Uint8Array;
+  try {
+    body = new Uint8Array(await request.arrayBuffer());
+  } catch {
+    // The client went away in the middle of its body: nobody is there to read an answer.
+    return new Response(null, { status: 400 });
+  }
+  if (body.length > listener.options.maxHttpBodyBytes) return toResponse(payloadTooLarge);
+  return toResponse(await listener.answerHttp({ ...head, body }));
+}
+
+function toResponse(
+  answer: { status: number; headers: Readonly<Record<string, string>>; body: string | Uint8Array },
+) {
+  return new Response(answer.body as string | Uint8Array<ArrayBuffer>, {
+    status: answer.status,
+    headers: { ...answer.headers },
+  });
+}
+
+function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener {
+  const listener = new NativeListener(options, handlers);
+  const server = Bun.serve<Attachment<Data>>({
+    // Without this, a second server on the same address in one process takes over the first one's place.
+    id: null,
+    hostname: options.host,
+    port: options.port,
+    // One byte more than is allowed lets a body that is too large be told from one that fits.
+    maxRequestBodySize: options.maxHttpBodyBytes + 1,
+    idleTimeout: 30,
+    development: false,
+    fetch: (request, server) => handleRequest(request, server, listener),
+    error(error) {
+      handlers.failed(error, undefined);
+      return new Response("Internal error.\n", { status: 500 });
+    },
+    websocket: {
+      // Bun sends 1009 by itself above this and never hands the message over.
+      maxPayloadLength: options.maxPayloadBytes,
+      backpressureLimit: 0,
+      closeOnBackpressureLimit: false,
+      idleTimeout: 0,
+      sendPings: false,
+      publishToSelf: true,
+      perMessageDeflate: deflateOption(options.deflate),
+      open(native) {
+        listener.opened();
+        native.data.socket = new BunSocket(listener, native);
+        native.data.socket.handleOpen();
+      },
+      message(native, message) {
+        native.data.socket?.handleMessage(message, message.length);
+      },
+      drain(native) {
+        native.data.socket?.handleDrain();
+      },
+      pong(native) {
+        native.data.socket?.handlePong();
+      },
+      close(native, code, reason) {
+        native.data.socket?.handleClose(code, reason);
+      },
+    },
+  });
+  return listener.attach({
+    url: `ws://${authority(options.host, server.port ?? options.port)}`,
+    publish: (topic, message, compress) => {
+      server.publish(topic, message as string | Uint8Array<ArrayBuffer>, compress);
+    },
+    stopAccepting: () => void server.stop(false),
+    dispose: () => void server.stop(true),
+  });
+}
+
+export const bunEngine: Engine = {
+  name: "bun",
+  listen(options, handlers) {
+    try {
+      return Promise.resolve(serve(options, handlers));
+    } catch (error) {
+      const code = (error as { code?: string }).code;
+      const why = code === "EADDRINUSE" ? "the port is in use" : (error as Error).message;
+      return Promise.reject(
+        new ListenError(`cannot listen on ${authority(options.host, options.port)}: ${why}`),
+      );
+    }
+  },
+};

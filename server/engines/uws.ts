@@ -1,0 +1,244 @@
+/**
+ * The engine `uws`: uWebSockets.js, native code bound to Node's V8; it runs on Node only. It answers a send with 1 for
+ * sent, 0 for queued and 2 for dropped, takes 0 as "no limit" for the backlog, lends its requests and messages for the
+ * synchronous part of a handler only, and just drops the connection of a peer that breaks the protocol.
+ */
+import { Buffer } from "node:buffer";
+import { STATUS_CODES } from "node:http";
+import type {
+  HttpRequest as NativeRequest,
+  HttpResponse as NativeResponse,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket as NativeWebSocket,
+} from "uWebSockets.js";
+import { DeflateMode, type Engine, type Handlers, type HttpResponse, type Listener } from "../engine.ts";
+import { ListenError, type ListenOptions, type Message, type RequestHead, SendStatus } from "../engine.ts";
+import { NativeListener } from "./native/listener.ts";
+import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./native/request.ts";
+import { NativeSocket } from "./native/socket.ts";
+
+type Uws = typeof import("uWebSockets.js");
+type Native<Data> = NativeWebSocket<Attachment<Data>>;
+
+type Taken = (token: us_listen_socket | false) => void;
+
+interface Attachment<Data> {
+  readonly data: Data;
+  socket: UwsSocket<Data> | undefined;
+}
+
+/** LIBUS_LISTEN_EXCLUSIVE_PORT: without it a second server on the same port is accepted and takes half of the clients. */
+const EXCLUSIVE_PORT = 1;
+
+/**
+ * The engine drops the connection of a peer whose message is above its own limit; between our limit and twice that
+ * the message reaches us and its sender is told 1009.
+ */
+const NATIVE_PAYLOAD_FACTOR = 2;
+
+class UwsSocket<Data> extends NativeSocket<Data> {
+  private readonly native: Native<Data>;
+
+  constructor(listener: NativeListener<Data>, native: Native<Data>) {
+    super(listener, native.getUserData().data, addressOf(native));
+    this.native = native;
+  }
+
+  protected nativeSend(message: Message, compress: boolean): SendStatus {
+    const status = this.native.send(message, typeof message !== "string", compress);
+    return status === 1 ? SendStatus.Sent : status === 0 ? SendStatus.Queued : SendStatus.Dropped;
+  }
+
+  protected nativePing(): void {
+    this.native.ping();
+  }
+
+  protected nativeBuffered(): number {
+    return this.native.getBufferedAmount();
+  }
+
+  protected nativeSubscribe(topic: string): void {
+    this.native.subscribe(topic);
+  }
+
+  protected nativeUnsubscribe(topic: string): void {
+    this.native.unsubscribe(topic);
+  }
+
+  protected nativeCork(write: () => void): void {
+    this.native.cork(write);
+  }
+
+  protected nativeEnd(code: number, reason: string): void {
+    this.native.end(code, reason);
+  }
+
+  protected nativeTerminate(): void {
+    this.native.close();
+  }
+}
+
+function addressOf(peer: { getRemoteAddressAsText(): ArrayBuffer }): string {
+  return plainAddress(Buffer.from(peer.getRemoteAddressAsText()).toString("latin1"));
+}
+
+function headOf(request: NativeRequest, response: NativeResponse): RequestHead {
+  const headers = new Map<string, string>();
+  request.forEach((name, value) => {
+    const earlier = headers.get(name);
+    headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`);
+  });
+  return {
+    method: request.getCaseSensitiveMethod().toUpperCase(),
+    path: request.getUrl(),
+    query: request.getQuery(),
+    headers,
+    remoteAddress: addressOf(response),
+  };
+}
+
+function respond(native: NativeResponse, answer: HttpResponse): void {
+  native.cork(() => {
+    native.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ""}`);
+    for (const [name, value] of Object.entries(answer.headers)) native.writeHeader(name, value);
+    native.end(answer.body);
+  });
+}
+
+/** Follows whether the client is still there: touching the response of one that has gone would end the process. */
+function watch(native: NativeResponse): { gone: boolean } {
+  const client = { gone: false };
+  native.onAborted(() => {
+    client.gone = true;
+  });
+  return client;
+}
+
+async function handleUpgrade<Data>(
+  native: NativeResponse,
+  request: NativeRequest,
+  context: us_socket_context_t,
+  listener: NativeListener<Data>,
+): Promise<void> {
+  const head = headOf(request, native);
+  const client = watch(native);
+  if (!asksForWebSocket(head.headers)) {
+    // The engine goes by the key header alone.
+    const answer = await listener.answerHttp({ ...head, body: new Uint8Array(0) });
+    if (!client.gone) respond(native, answer);
+    return;
+  }
+  const decision = listener.decideUpgrade(head);
+  const answer = decision instanceof Promise ? await decision : decision;
+  if (client.gone) return;
+  if (!answer.accept) return respond(native, answer.response);
+  if (listener.isClosing) {
+    return respond(native, { status: 503, headers: {}, body: "The server is shutting down.\n" });
+  }
+  const attachment: Attachment<Data> = { data: answer.data, socket: undefined };
+  native.cork(() => {
+    native.upgrade(
+      attachment,
+      head.headers.get("sec-websocket-key") ?? "",
+      answer.protocol ?? "",
+      head.headers.get("sec-websocket-extensions") ?? "",
+      context,
+    );
+  });
+}
+
+function handleHttp<Data>(
+  native: NativeResponse,
+  request: NativeRequest,
+  listener: NativeListener<Data>,
+): void {
+  const head = headOf(request, native);
+  const client = watch(native);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  native.onData((chunk, isLast) => {
+    if (client.gone) return;
+    length += chunk.byteLength;
+    if (length > listener.options.maxHttpBodyBytes) {
+      client.gone = true;
+      respond(native, { ...payloadTooLarge, headers: { ...payloadTooLarge.headers, connection: "close" } });
+      return;
+    }
+    chunks.push(new Uint8Array(chunk.slice(0)));
+    if (!isLast) return;
+    const body = chunks.length === 1 && chunks[0] !== undefined
+      ? chunks[0]
+      : new Uint8Array(Buffer.concat(chunks));
+    void listener.answerHttp({ ...head, body }).then((answer) => {
+      if (!client.gone) respond(native, answer);
+    });
+  });
+}
+
+function compressionOf(uws: Uws, mode: DeflateMode): number {
+  if (mode === DeflateMode.Off) return uws.DISABLED;
+  return mode === DeflateMode.Shared
+    ? uws.SHARED_COMPRESSOR | uws.SHARED_DECOMPRESSOR
+    : uws.DEDICATED_COMPRESSOR_32KB | uws.DEDICATED_DECOMPRESSOR_32KB;
+}
+
+function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>): Promise<Listener> {
+  const listener = new NativeListener(options, handlers);
+  const app = uws.App();
+  app.ws<Attachment<Data>>("/*", {
+    maxPayloadLength: options.maxPayloadBytes * NATIVE_PAYLOAD_FACTOR,
+    maxBackpressure: 0,
+    idleTimeout: 0,
+    maxLifetime: 0,
+    sendPingsAutomatically: false,
+    compression: compressionOf(uws, options.deflate),
+    upgrade: (response, request, context) => handleUpgrade(response, request, context, listener),
+    open(native) {
+      listener.opened();
+      const socket = new UwsSocket(listener, native);
+      native.getUserData().socket = socket;
+      socket.handleOpen();
+    },
+    message(native, bytes, isBinary) {
+      const message = isBinary ? new Uint8Array(bytes) : Buffer.from(bytes).toString();
+      native.getUserData().socket?.handleMessage(message, bytes.byteLength);
+    },
+    drain(native) {
+      native.getUserData().socket?.handleDrain();
+    },
+    pong(native) {
+      native.getUserData().socket?.handlePong();
+    },
+    close(native, code, reason) {
+      native.getUserData().socket?.handleClose(code, Buffer.from(reason).toString());
+    },
+  });
+  app.any("/*", (response, request) => handleHttp(response, request, listener));
+  return new Promise((resolve, reject) => {
+    const taken: Taken = (token) => {
+      if (token === false) {
+        const why = "the address is in use or not ours to take";
+        return reject(new ListenError(`cannot listen on ${authority(options.host, options.port)}: ${why}`));
+      }
+      resolve(listener.attach({
+        url: `ws://${authority(options.host, uws.us_socket_local_port(token))}`,
+        publish: (topic, message, compress) => {
+          app.publish(topic, message, typeof message !== "string", compress);
+        },
+        stopAccepting: () => uws.us_listen_socket_close(token),
+        dispose: () => void app.close(),
+      }));
+    };
+    // The declarations leave out this overload, which the engine has had since its version 18.
+    const withOptions = app as unknown as {
+      listen(host: string, port: number, options: number, taken: Taken): void;
+    };
+    withOptions.listen(options.host, options.port, EXCLUSIVE_PORT, taken);
+  });
+}
+
+/** @param uws the loaded native module */
+export function uwsEngine(uws: Uws): Engine {
+  return { name: "uws", listen: (options, handlers) => serve(uws, options, handlers) };
+}
