@@ -137,6 +137,11 @@ export interface ListenOptions {
   readonly maxHttpBodyBytes: number;
   /** A closing socket whose backlog has not left after this is terminated. */
   readonly closeTimeoutSeconds: number;
+  /**
+   * A connection from which nothing has come for this long may be dropped; 0 for never. It is what frees a connection
+   * that was closed towards a peer that has vanished: the engine waits for that peer's end of it.
+   */
+  readonly idleTimeoutSeconds: number;
   readonly clock: Clock;
 }
 

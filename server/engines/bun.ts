@@ -8,6 +8,9 @@ import { NativeListener } from "./native/listener.ts";
 import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./native/request.ts";
 import { NativeSocket } from "./native/socket.ts";
 
+/** The longest that Bun takes. */
+const MAX_IDLE_TIMEOUT_SECONDS = 960;
+
 type Native<Data> = Bun.ServerWebSocket<Attachment<Data>>;
 
 /** What Bun carries for us: the data until the socket opens, then the socket itself. */
@@ -122,8 +125,8 @@ function toResponse(
 function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener {
   const listener = new NativeListener(options, handlers);
   const server = Bun.serve<Attachment<Data>>({
-    // Without this, a second server on the same address in one process takes over the first one's place.
-    id: null,
+    // In production mode Bun shares the port unless told not to: a second server would take half of the clients.
+    reusePort: false,
     hostname: options.host,
     port: options.port,
     // One byte more than is allowed lets a body that is too large be told from one that fits.
@@ -140,7 +143,7 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
       maxPayloadLength: options.maxPayloadBytes,
       backpressureLimit: 0,
       closeOnBackpressureLimit: false,
-      idleTimeout: 0,
+      idleTimeout: Math.min(options.idleTimeoutSeconds, MAX_IDLE_TIMEOUT_SECONDS),
       sendPings: false,
       publishToSelf: true,
       perMessageDeflate: deflateOption(options.deflate),

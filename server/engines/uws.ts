@@ -37,6 +37,9 @@ const EXCLUSIVE_PORT = 1;
  */
 const NATIVE_PAYLOAD_FACTOR = 2;
 
+/** What the engine takes as an idle timeout besides 0, in seconds. */
+const IDLE_TIMEOUT_RANGE = { min: 8, max: 960 } as const;
+
 class UwsSocket<Data> extends NativeSocket<Data> {
   private readonly native: Native<Data>;
 
@@ -176,6 +179,11 @@ function handleHttp<Data>(
   });
 }
 
+function nativeIdleTimeout(seconds: number): number {
+  if (seconds === 0) return 0;
+  return Math.min(Math.max(seconds, IDLE_TIMEOUT_RANGE.min), IDLE_TIMEOUT_RANGE.max);
+}
+
 function compressionOf(uws: Uws, mode: DeflateMode): number {
   if (mode === DeflateMode.Off) return uws.DISABLED;
   return mode === DeflateMode.Shared
@@ -189,7 +197,7 @@ function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>)
   app.ws<Attachment<Data>>("/*", {
     maxPayloadLength: options.maxPayloadBytes * NATIVE_PAYLOAD_FACTOR,
     maxBackpressure: 0,
-    idleTimeout: 0,
+    idleTimeout: nativeIdleTimeout(options.idleTimeoutSeconds),
     maxLifetime: 0,
     sendPingsAutomatically: false,
     compression: compressionOf(uws, options.deflate),

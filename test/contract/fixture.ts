@@ -69,6 +69,7 @@ export async function listen(
     deflateThresholdBytes: 1024,
     maxHttpBodyBytes: 1024,
     closeTimeoutSeconds: 10,
+    idleTimeoutSeconds: 0,
     clock: systemClock,
     ...options,
   }, handlers);
