@@ -107,7 +107,9 @@ function readFlags(args: readonly string[], problems: string[]): Flags {
     const name = known.get(token.name);
     if (token.name === "help" || token.name === "print-config") action = token.name;
     else if (name === undefined && token.name !== "config") {
-      problems.push(`${token.rawName}: unknown option${suggestion(token.rawName, [...known.keys()].map(toFlag))}`);
+      problems.push(
+        `${token.rawName}: unknown option${suggestion(token.rawName, [...known.keys()].map(toFlag))}`,
+      );
       unknownAt = token.index;
     } else if (token.value === undefined) problems.push(`${token.rawName}: needs a value`);
     else if (name === undefined) config = token.value;

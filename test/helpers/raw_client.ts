@@ -61,6 +61,7 @@ export class RawClient {
   textCount = 0;
   /** The client that connected last, for those whose handshake is never answered. */
   static last: RawClient | undefined = undefined;
+  private static readonly connected = new Set<RawClient>();
   private readonly socket: Socket;
   private pending: Buffer = Buffer.alloc(0);
   private upgraded = false;
@@ -79,12 +80,18 @@ export class RawClient {
     const socket = connect(Number(port), hostname);
     const client = new RawClient(socket);
     RawClient.last = client;
+    RawClient.connected.add(client);
     socket.write(request, "latin1");
     await client.frames.until(
       () => client.upgraded || client.ended || client.head.includes("\r\n\r\n"),
       "a response",
     );
     return client;
+  }
+
+  /** Cuts every connection that is still there, so that a server under test has nobody to wait for. */
+  static destroyAll(): void {
+    for (const client of RawClient.connected) client.destroy();
   }
 
   /** Connects and upgrades. `headers` are added to the handshake. */
@@ -150,6 +157,7 @@ export class RawClient {
 
   private end(): void {
     this.ended = true;
+    RawClient.connected.delete(this);
     this.frames.wake();
   }
 

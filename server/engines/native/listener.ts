@@ -2,6 +2,7 @@
  * What the listeners of native engines share: the context that their sockets work in, running the handlers of requests
  * so that a fault costs only that request, and knowing when the last socket is really gone.
  */
+import { systemClock } from "../../clock.ts";
 import {
   DeflateMode,
   type Handlers,
@@ -20,7 +21,7 @@ import { messageLength, TopicTable } from "./topics.ts";
 /**
  * How long the last close frames of ours get to reach their peers. A native engine shows no more of a socket once it
  * has sent the close frame; if the process ended at once, bytes that the peer had sent meanwhile would make the kernel
- * answer with a reset, which can overtake them.
+ * answer with a reset, which can overtake them. That happens in the kernel's time, so no injected clock rules it.
  */
 const LINGER_MS = 500;
 
@@ -84,7 +85,7 @@ export class NativeListener<Data> implements Listener, NativeContext<Data> {
 
   closed(byUs: boolean): void {
     this.open--;
-    if (byUs) this.lastEndedByUs = this.options.clock.now();
+    if (byUs) this.lastEndedByUs = systemClock.now();
     this.finishWhenEmpty();
   }
 
@@ -128,13 +129,12 @@ export class NativeListener<Data> implements Listener, NativeContext<Data> {
   private finishWhenEmpty(): void {
     if (this.closing === undefined || this.open > 0) return;
     const resolve = this.closing.resolve;
-    const { clock } = this.options;
-    const lingerMs = this.lastEndedByUs + LINGER_MS - clock.now();
+    const lingerMs = this.lastEndedByUs + LINGER_MS - systemClock.now();
     const finish = () => {
       this.server?.dispose();
       resolve();
     };
-    if (lingerMs > 0) clock.after(lingerMs, finish);
+    if (lingerMs > 0) systemClock.after(lingerMs, finish);
     else finish();
   }
 }
