@@ -127,7 +127,9 @@ export class Connection implements LinkEvents, ScannerSink {
   control(opcode: number, payload: Uint8Array): void {
     if (opcode === PING_OPCODE) this.write(maskedFrame(PONG_OPCODE, payload, seededBytes(MASK_SEED)));
     if (opcode !== CLOSE_OPCODE) return;
-    const code = payload.length < 2 ? "no code" : `code ${(payload[0] as number) * 256 + (payload[1] as number)}`;
+    const code = payload.length < 2
+      ? "no code"
+      : `code ${(payload[0] as number) * 256 + (payload[1] as number)}`;
     throw new Error(`the server sent a close frame with ${code}`);
   }
 
@@ -141,7 +143,9 @@ export class Connection implements LinkEvents, ScannerSink {
       return;
     }
     const head = this.#head.slice(0, end);
-    if (!head.startsWith("HTTP/1.1 101")) throw new Error(`the upgrade was answered with ${head.split("\r\n")[0]}`);
+    if (!head.startsWith("HTTP/1.1 101")) {
+      throw new Error(`the upgrade was answered with ${head.split("\r\n")[0]}`);
+    }
     if (!head.includes(ACCEPT)) throw new Error("the upgrade was answered without the right accept hash");
     this.#head = "";
     if (this.#job.protocol === "millrace") this.#phase = Phase.Welcome;
@@ -175,7 +179,12 @@ export class Connection implements LinkEvents, ScannerSink {
 }
 
 /** Opens `count` connections, a bounded number at a time; the first has index `from`. */
-export async function openConnections(job: Job, owner: Owner, count: number, from = 0): Promise<Connection[]> {
+export async function openConnections(
+  job: Job,
+  owner: Owner,
+  count: number,
+  from = 0,
+): Promise<Connection[]> {
   const connections = Array.from({ length: count }, (_, i) => new Connection(job, from + i, owner));
   for (let i = 0; i < count; i += OPENING_AT_ONCE) {
     await Promise.all(connections.slice(i, i + OPENING_AT_ONCE).map((connection) => connection.open()));

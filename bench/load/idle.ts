@@ -53,7 +53,9 @@ async function settledBytes(pid: number, failures: Failures): Promise<number> {
     readings.push(residentBytes(pid));
     const last = readings.slice(-STABLE_READINGS);
     const isAfterCollections = i >= STABLE_READINGS + Math.max(...COLLECT_AT_READINGS);
-    if (isAfterCollections && Math.max(...last) - Math.min(...last) <= STABLE_BYTES) return residentBytes(pid);
+    if (isAfterCollections && Math.max(...last) - Math.min(...last) <= STABLE_BYTES) {
+      return residentBytes(pid);
+    }
   }
   failures.add(`the server's memory was not stable after ${MOST_READINGS * READING_SECONDS} s`);
   return residentBytes(pid);

@@ -81,7 +81,8 @@ async function openOnBun(host: string, port: number, events: LinkEvents): Promis
 }
 
 const bunHandlers = {
-  data: (socket: Bun.Socket<BunLink>, chunk: Uint8Array): void => socket.data.events.data(chunk, chunk.length),
+  data: (socket: Bun.Socket<BunLink>, chunk: Uint8Array): void =>
+    socket.data.events.data(chunk, chunk.length),
   drain: (socket: Bun.Socket<BunLink>): void => socket.data.flush(),
   close: (socket: Bun.Socket<BunLink>): void => socket.data.events.closed(),
 };

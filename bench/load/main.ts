@@ -20,7 +20,9 @@ async function run(job: Job): Promise<Outcome> {
     if (job.workload === "idle") {
       outcome.idle = await runIdle(job, failures);
     } else {
-      const traffic = job.workload === "echo" ? new EchoTraffic(job, failures) : new FanoutTraffic(job, failures);
+      const traffic = job.workload === "echo"
+        ? new EchoTraffic(job, failures)
+        : new FanoutTraffic(job, failures);
       outcome.throughput = await runThroughput(job, traffic, failures);
     }
   } catch (error) {

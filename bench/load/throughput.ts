@@ -40,7 +40,9 @@ export function ringFor(job: Job, wrap: (data: string) => object): MessageRing {
     binary: job.binary,
     framed: job.protocol !== "tcp",
     longestBatch: job.inFlight,
-    wrap: job.protocol === "millrace" ? (data) => Buffer.from(JSON.stringify(wrap(data.toString()))) : (data) => data,
+    wrap: job.protocol === "millrace"
+      ? (data) => Buffer.from(JSON.stringify(wrap(data.toString())))
+      : (data) => data,
   });
 }
 
@@ -53,7 +55,11 @@ export async function runThroughput(job: Job, traffic: Traffic, failures: Failur
   await failures.sleep(job.seconds);
   const end = snapshot(job, traffic);
   traffic.stop();
-  for (let waited = 0; traffic.delivered < traffic.due && waited < DRAIN_SECONDS; waited += DRAIN_STEP_SECONDS) {
+  for (
+    let waited = 0;
+    traffic.delivered < traffic.due && waited < DRAIN_SECONDS;
+    waited += DRAIN_STEP_SECONDS
+  ) {
     await failures.sleep(DRAIN_STEP_SECONDS);
   }
   const complaint = traffic.complaint();
