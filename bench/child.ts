@@ -26,7 +26,7 @@ export const canPin: boolean = cpus().length > 1 && spawnSync("taskset", ["-V"])
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
+  for (const child of running) signalGroup(child, "SIGKILL");
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
@@ -78,7 +78,10 @@ interface Child {
 function start(command: readonly string[], core: number): Child {
   // taskset replaces itself with the program, so the process id is the program's.
   const [program = "", ...rest] = canPin ? ["taskset", "-c", String(core), ...command] : command;
-  const child: Child = { process: spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"] }), errors: "" };
+  const child: Child = {
+    process: spawn(program, rest, { detached: true, stdio: ["ignore", "pipe", "pipe"] }),
+    errors: "",
+  };
   running.add(child.process);
   child.process.once("exit", () => running.delete(child.process));
   child.process.stderr?.on("data", (text: unknown) => {
@@ -113,10 +116,15 @@ function firstLine(child: Child, pattern: RegExp, seconds: number): Promise<stri
 async function stop(child: ChildProcess): Promise<void> {
   if (!running.has(child) || child.pid === undefined) return;
   const exited = once(child, "exit");
-  child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_SECONDS * MILLISECONDS);
+  signalGroup(child, "SIGTERM");
+  const timer = setTimeout(() => signalGroup(child, "SIGKILL"), STOP_SECONDS * MILLISECONDS);
   await exited;
   clearTimeout(timer);
+}
+
+/** A child leads a process group of its own: what it has started, if anything, ends with it. */
+function signalGroup(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
+  if (child.pid !== undefined) process.kill(-child.pid, signal);
 }
 
 /** A port that nobody listens on now. */

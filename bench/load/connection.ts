@@ -108,8 +108,9 @@ export class Connection implements LinkEvents, ScannerSink {
         this.#answer(bytes, length);
         return;
       }
+      const wasRunning = this.#phase === Phase.Running;
       const count = this.#scanner.push(bytes, 0, length);
-      if (count > 0 && this.#phase === Phase.Running) this.#owner.progressed(this, count);
+      if (count > 0 && wasRunning) this.#owner.progressed(this, count);
     } catch (error) {
       this.#owner.failed(`connection ${this.index}: ${(error as Error).message}`);
     }

@@ -15,9 +15,9 @@ const FEW_SHARE = 1 / 5;
 
 /** Memory counts as stable when it moved less than this over that many readings. */
 const STABLE_BYTES = 64 * 1024;
-const STABLE_READINGS = 5;
-const READING_SECONDS = 0.2;
-const MOST_READINGS = 60;
+const STABLE_READINGS = 6;
+const READING_SECONDS = 0.1;
+const MOST_READINGS = 120;
 /** A second collection frees what the first one's finalizers have let go. */
 const COLLECT_AT_READINGS: readonly number[] = [1, 3];
 

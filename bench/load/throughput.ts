@@ -11,14 +11,17 @@ import type { Failures } from "./failures.ts";
 import type { Job, Throughput } from "./job.ts";
 import { MessageRing } from "./ring.ts";
 
-/** How long messages may be under way after the last one was sent. */
-const DRAIN_SECONDS = 10;
+/** What is under way after the last message was sent is lost when nothing arrives for this long. */
+const LOST_AFTER_SECONDS = 1.5;
 const DRAIN_STEP_SECONDS = 0.02;
 const MICROSECONDS = 1e6;
 const MILLISECONDS = 1e3;
 
-/** Of each connection every 64th message is compared as a whole, its first one always. */
-export const INSPECT_EVERY = 64;
+/**
+ * Of each connection every 61st message is compared as a whole, its first one always. A prime, so that each message
+ * of the ring has its turn.
+ */
+export const INSPECT_EVERY = 61;
 
 /** A closed loop of messages over connections. */
 export interface Traffic extends Owner {
@@ -55,13 +58,7 @@ export async function runThroughput(job: Job, traffic: Traffic, failures: Failur
   await failures.sleep(job.seconds);
   const end = snapshot(job, traffic);
   traffic.stop();
-  for (
-    let waited = 0;
-    traffic.delivered < traffic.due && waited < DRAIN_SECONDS;
-    waited += DRAIN_STEP_SECONDS
-  ) {
-    await failures.sleep(DRAIN_STEP_SECONDS);
-  }
+  await drain(traffic, failures);
   const complaint = traffic.complaint();
   if (complaint !== undefined) failures.add(complaint);
   if (traffic.inspected === 0) failures.add("no message was compared as a whole");
@@ -74,6 +71,20 @@ export async function runThroughput(job: Job, traffic: Traffic, failures: Failur
     deliveryRatio: traffic.delivered / traffic.due,
     inspected: traffic.inspected,
   };
+}
+
+/** Waits for what is under way; ends, as what is under way is bounded. */
+async function drain(traffic: Traffic, failures: Failures): Promise<void> {
+  let before = -1;
+  for (
+    let quiet = 0;
+    traffic.delivered < traffic.due && quiet < LOST_AFTER_SECONDS;
+    quiet += DRAIN_STEP_SECONDS
+  ) {
+    if (traffic.delivered > before) quiet = 0;
+    before = traffic.delivered;
+    await failures.sleep(DRAIN_STEP_SECONDS);
+  }
 }
 
 function snapshot(job: Job, traffic: Traffic) {
