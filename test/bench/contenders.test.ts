@@ -1,3 +1,6 @@
+/**
+ * The notation in which contenders are named on the command line.
+ */
 import { describe, it } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseContender } from "../../bench/contenders.ts";

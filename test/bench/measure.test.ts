@@ -1,3 +1,7 @@
+/**
+ * The measure command from end to end, with tiny counts: every workload, and every check of a run seen to fail.
+ * Figures are only asserted to be there: these runs are far too short to compare anything.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";

@@ -1,3 +1,6 @@
+/**
+ * The load generator's messages: decoded here by hand, as no codec of ours may vouch for itself.
+ */
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";

@@ -1,3 +1,6 @@
+/**
+ * From what a run counted to the figures of the table.
+ */
 import { describe, it } from "node:test";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Outcome } from "../../bench/load/job.ts";

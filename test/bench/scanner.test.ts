@@ -1,3 +1,7 @@
+/**
+ * The load generator's scanners: what they count must not depend on how the stream is cut, and what they do not
+ * expect must stop a run.
+ */
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
