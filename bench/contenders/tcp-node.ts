@@ -1,0 +1,18 @@
+/**
+ * The ceiling on Node: what arrives on a socket goes back on it, without framing.
+ * Settings: no delay (Nagle off), no idle timeout. It has no fan-out. Run by Node.
+ */
+import { type AddressInfo, createServer } from "node:net";
+import { announce, collectOnSignal, HOST, LISTEN_BACKLOG, port, publish } from "./settings.ts";
+
+if (publish) throw new Error("a raw TCP echo has no fan-out");
+
+const server = createServer({ noDelay: true }, (socket) => {
+  socket.on("data", (chunk) => socket.write(chunk));
+  socket.on("error", () => socket.destroy());
+});
+
+collectOnSignal(() => globalThis.gc?.());
+server.listen({ host: HOST, port, backlog: LISTEN_BACKLOG }, () => {
+  announce(`tcp://${HOST}:${(server.address() as AddressInfo).port}`);
+});

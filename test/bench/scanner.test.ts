@@ -1,0 +1,113 @@
+/**
+ * The load generator's scanners: what they count must not depend on how the stream is cut, and what they do not
+ * expect must stop a run.
+ */
+import { Buffer } from "node:buffer";
+import { describe, it } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import { BINARY, FrameScanner, RawScanner, TEXT } from "../../bench/load/scanner.ts";
+import type { ScannerSink } from "../../bench/load/scanner.ts";
+
+/** Remembers what it was given; a payload is lent, so it is copied. */
+class Recorder implements ScannerSink {
+  readonly messages: { sequence: number; payload: string }[] = [];
+  readonly controls: number[] = [];
+
+  message(sequence: number, payload: Uint8Array): void {
+    this.messages.push({ sequence, payload: Buffer.from(payload).toString() });
+  }
+
+  control(opcode: number): void {
+    this.controls.push(opcode);
+  }
+}
+
+function frame(firstByte: number, payload: string): Buffer {
+  const { length } = payload;
+  const header = length < 126
+    ? Buffer.from([firstByte, length])
+    : Buffer.from([firstByte, 126, length >> 8, length & 255]);
+  return Buffer.concat([header, Buffer.from(payload)]);
+}
+
+const TEXT_FRAME = 0x81;
+
+describe("the frame scanner", () => {
+  const long = "x".repeat(300);
+  const stream = Buffer.concat([
+    frame(TEXT_FRAME, "one"),
+    frame(TEXT_FRAME, ""),
+    frame(0x89, "ping"),
+    frame(TEXT_FRAME, long),
+    frame(TEXT_FRAME, "four"),
+  ]);
+
+  it("finds the same messages and control frames wherever the stream is cut", () => {
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const sink = new Recorder();
+      const scanner = new FrameScanner(TEXT, sink);
+      const counted = scanner.push(stream, 0, cut) + scanner.push(stream, cut, stream.length);
+      assertEquals(counted, 4);
+      assertEquals(sink.messages.map(({ payload }) => payload), ["one", "", long, "four"]);
+      assertEquals(sink.controls, [9]);
+    }
+  });
+
+  it("finds the same messages in a stream that arrives byte by byte", () => {
+    const sink = new Recorder();
+    const scanner = new FrameScanner(TEXT, sink);
+    for (let at = 0; at < stream.length; at++) scanner.push(stream, at, at + 1);
+    assertEquals(scanner.messages, 4);
+    assertEquals(sink.messages.map(({ payload }) => payload), ["one", "", long, "four"]);
+  });
+
+  it("reads a 64-bit length (section 5.2)", () => {
+    const scanner = new FrameScanner(BINARY, new Recorder());
+    const header = Buffer.from([0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
+    assertEquals(scanner.push(header, 0, header.length), 0);
+    assertEquals(scanner.push(new Uint8Array(70_000), 0, 69_999), 0);
+    assertEquals(scanner.push(new Uint8Array(1), 0, 1), 1);
+  });
+
+  it("hands over only every nth message, from the first one on", () => {
+    const sink = new Recorder();
+    const scanner = new FrameScanner(TEXT, sink);
+    scanner.expect(1, 3);
+    const bytes = Buffer.concat([..."abcdefg"].map((letter) => frame(TEXT_FRAME, letter)));
+    assertEquals(scanner.push(bytes, 0, bytes.length), 7);
+    assertEquals(sink.messages, [
+      { sequence: 0, payload: "a" },
+      { sequence: 3, payload: "d" },
+      { sequence: 6, payload: "g" },
+    ]);
+  });
+
+  it("refuses another opcode, a reserved bit, a fragment, a mask and another size", () => {
+    const faults: [string, Buffer][] = [
+      ["0x82", frame(0x82, "abc")],
+      ["0xc1", frame(0xc1, "abc")],
+      ["0x1", frame(0x01, "abc")],
+      ["masked", Buffer.from([0x81, 0x83, 0, 0, 0, 0, 1, 2, 3])],
+      ["4 bytes instead of 3", frame(TEXT_FRAME, "abcd")],
+    ];
+    for (const [reason, bytes] of faults) {
+      const scanner = new FrameScanner(TEXT, new Recorder());
+      scanner.expect(3, 64);
+      const good = frame(TEXT_FRAME, "abc");
+      assertEquals(scanner.push(good, 0, good.length), 1);
+      assertThrows(() => scanner.push(bytes, 0, bytes.length), Error, reason);
+    }
+  });
+});
+
+describe("the raw scanner", () => {
+  it("counts messages of one size and hands over every nth, wherever the stream is cut", () => {
+    const stream = Buffer.from("aaabbbcccddd");
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const sink = new Recorder();
+      const scanner = new RawScanner(3, 2, sink);
+      assertEquals(scanner.push(stream, 0, cut) + scanner.push(stream, cut, stream.length), 4);
+      assertEquals(sink.messages, [{ sequence: 0, payload: "aaa" }, { sequence: 2, payload: "ccc" }]);
+    }
+  });
+});
