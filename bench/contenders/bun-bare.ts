@@ -3,14 +3,13 @@
  * Settings: message and backpressure limit 16 MiB, sockets over it are not closed, no compression, no idle
  * timeout, no automatic pings. Run by Bun.
  */
+import { port, publish } from "./flags.ts";
 import {
   announce,
   collectOnSignal,
   HOST,
   MAX_BACKPRESSURE_BYTES,
   MAX_MESSAGE_BYTES,
-  port,
-  publish,
   TOPIC,
 } from "./settings.ts";
 

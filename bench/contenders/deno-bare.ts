@@ -2,7 +2,8 @@
  * Deno.upgradeWebSocket with nothing around it: echo, or a loop over all sockets.
  * Settings: no idle timeout; Deno offers no message limit, backpressure limit or compression to set. Run by Deno.
  */
-import { announce, collectOnSignal, HOST, port, publish } from "./settings.ts";
+import { port, publish } from "./flags.ts";
+import { announce, collectOnSignal, HOST } from "./settings.ts";
 
 /** The few members of Deno's interface used here; the project's types are Node's and Bun's. */
 declare const Deno: {

@@ -4,7 +4,8 @@
  * fan-out. Run by Bun.
  */
 import type { Socket } from "bun";
-import { announce, collectOnSignal, HOST, port, publish } from "./settings.ts";
+import { port, publish } from "./flags.ts";
+import { announce, collectOnSignal, HOST } from "./settings.ts";
 
 if (publish) throw new Error("a raw TCP echo has no fan-out");
 

@@ -3,7 +3,8 @@
  * Settings: no delay (Nagle off), no idle timeout. It has no fan-out. Run by Node.
  */
 import { type AddressInfo, createServer } from "node:net";
-import { announce, collectOnSignal, HOST, LISTEN_BACKLOG, port, publish } from "./settings.ts";
+import { port, publish } from "./flags.ts";
+import { announce, collectOnSignal, HOST, LISTEN_BACKLOG } from "./settings.ts";
 
 if (publish) throw new Error("a raw TCP echo has no fan-out");
 

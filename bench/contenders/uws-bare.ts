@@ -4,14 +4,13 @@
  * timeout, no automatic pings, no maximum lifetime. Run by Node.
  */
 import uws from "uWebSockets.js";
+import { port, publish } from "./flags.ts";
 import {
   announce,
   collectOnSignal,
   HOST,
   MAX_BACKPRESSURE_BYTES,
   MAX_MESSAGE_BYTES,
-  port,
-  publish,
   TOPIC,
 } from "./settings.ts";
 

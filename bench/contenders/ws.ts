@@ -6,15 +6,8 @@
  */
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
-import {
-  announce,
-  collectOnSignal,
-  HOST,
-  LISTEN_BACKLOG,
-  MAX_MESSAGE_BYTES,
-  port,
-  publish,
-} from "./settings.ts";
+import { port, publish } from "./flags.ts";
+import { announce, collectOnSignal, HOST, LISTEN_BACKLOG, MAX_MESSAGE_BYTES } from "./settings.ts";
 
 const server = new WebSocketServer({
   host: HOST,

@@ -42,6 +42,8 @@ const IDLE_TIMEOUT_RANGE = { min: 8, max: 960 } as const;
 
 class UwsSocket<Data> extends NativeSocket<Data> {
   private readonly native: Native<Data>;
+  private corked = false;
+  private endWhenUncorked: (() => void) | undefined = undefined;
 
   constructor(listener: NativeListener<Data>, native: Native<Data>) {
     super(listener, native.getUserData().data, addressOf(native));
@@ -70,11 +72,19 @@ class UwsSocket<Data> extends NativeSocket<Data> {
   }
 
   protected nativeCork(write: () => void): void {
-    this.native.cork(write);
+    this.corked = true;
+    try {
+      this.native.cork(write);
+    } finally {
+      this.corked = false;
+      this.endWhenUncorked?.();
+    }
   }
 
   protected nativeEnd(code: number, reason: string): void {
-    this.native.end(code, reason);
+    // Ended inside cork, the engine sends the close frame and then forgets to end the TCP connection.
+    if (this.corked) this.endWhenUncorked = () => this.native.end(code, reason);
+    else this.native.end(code, reason);
   }
 
   protected nativeTerminate(): void {

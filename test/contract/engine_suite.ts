@@ -5,7 +5,7 @@
 import { after, before, describe, it } from "node:test";
 import { assert, assertEquals, assertFalse, assertGreater, assertLessOrEqual } from "@std/assert";
 import { type Engine, SendStatus, SlowPolicy, type Socket } from "../../server/engine.ts";
-import { handshake, Opcode, RawClient } from "../helpers/raw_client.ts";
+import { closePayload, handshake, Opcode, RawClient } from "../helpers/raw_client.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
 import { type Event, type Fixture, limits, listen, type Name } from "./fixture.ts";
 
@@ -99,6 +99,27 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       await fixture.events.until(() => fixture.closes("a").length > 0);
       assertEquals(fixture.closes("a").map((event) => event.code), [4010]);
     });
+
+    for (const [where, byMessage] of [["cork", false], ["a message handler", true]] as const) {
+      it(`1. a close inside ${where} ends the connection once the peer has answered`, async () => {
+        const farewell = (socket: Socket<Name>) => {
+          socket.send("last words");
+          socket.close(1001, "");
+        };
+        const fixture = await start({}, { message: farewell });
+        const { client, socket } = await join(fixture, "a");
+        if (byMessage) client.send(Opcode.Text, "close, please");
+        else socket.cork(() => farewell(socket));
+        assertEquals((await client.closed())?.code, 1001);
+        assertEquals(client.texts(), ["last words"]);
+        client.send(Opcode.Close, closePayload(1001));
+        // Turns of the loop, not time: an engine that forgot the connection would leave it to a timer.
+        for (let turns = 0; turns < 500 && !client.ended; turns++) {
+          await (await RawClient.request(fixture.url, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")).destroy();
+        }
+        assert(client.ended, "the connection was left open");
+      });
+    }
 
     it("2. after close every method of a socket is a harmless no-op", async () => {
       const fixture = await start();

@@ -1,0 +1,92 @@
+/**
+ * The small server that all measurements of a bare engine use: no hub, no protocol. It echoes each message with its
+ * kind, or, with --publish, subscribes every socket to one topic and publishes each message to it, the sender
+ * included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish]`.
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { systemClock } from "../server/clock.ts";
+import { DeflateMode, SlowPolicy, type Socket } from "../server/engine.ts";
+import { engineNames, pickEngine } from "../server/engines/pick.ts";
+import {
+  announce,
+  collectOnSignal,
+  HOST,
+  MAX_BACKPRESSURE_BYTES,
+  MAX_MESSAGE_BYTES,
+  TOPIC,
+} from "./contenders/settings.ts";
+
+const EXIT_WRONG_USE = 2;
+
+function wrongUse(message: string): never {
+  console.error(`echo: ${message}`);
+  console.error("usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish]");
+  process.exit(EXIT_WRONG_USE);
+}
+
+function oneOf<T extends string>(values: readonly T[], value: string, flag: string): T {
+  return values.find((known) => known === value) ??
+    wrongUse(`--${flag} is one of ${values.join(", ")}, not ${value}`);
+}
+
+function readFlags() {
+  try {
+    return parseArgs({
+      options: {
+        engine: { type: "string", default: "auto" },
+        port: { type: "string", default: "0" },
+        deflate: { type: "string", default: DeflateMode.Off },
+        publish: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    return wrongUse((error as Error).message);
+  }
+}
+
+const flags = readFlags();
+const port = /^\d{1,5}$/.test(flags.port)
+  ? Number(flags.port)
+  : wrongUse(`--port is a number, not ${flags.port}`);
+const { publish } = flags;
+
+try {
+  const engine = await pickEngine(oneOf(engineNames, flags.engine, "engine"));
+  const listener = await engine.listen<undefined>({
+    host: HOST,
+    port,
+    maxPayloadBytes: MAX_MESSAGE_BYTES,
+    maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
+    slowPolicy: SlowPolicy.Skip,
+    deflate: oneOf(Object.values(DeflateMode), flags.deflate, "deflate"),
+    deflateThresholdBytes: 0,
+    maxHttpBodyBytes: 0,
+    closeTimeoutSeconds: 1,
+    idleTimeoutSeconds: 0,
+    clock: systemClock,
+  }, {
+    upgrade: () => ({ accept: true, data: undefined }),
+    http: () => ({ status: 426, headers: {}, body: "WebSocket only\n" }),
+    open(socket) {
+      if (publish) socket.subscribe(TOPIC);
+    },
+    message(socket: Socket<undefined>, message) {
+      if (publish) listener.publish(TOPIC, message);
+      else socket.send(message);
+    },
+    drain() {},
+    dropped() {},
+    pong() {},
+    close() {},
+    failed: (error) => console.error(error),
+  });
+  announce(`${listener.url}/ engine=${engine.name}`);
+} catch (error) {
+  console.error(`echo: ${(error as Error).message}`);
+  process.exit(1);
+}
+
+const { gc } = globalThis as { gc?: () => void };
+if (process.versions["bun"] !== undefined) collectOnSignal(() => Bun.gc(true));
+else if (gc !== undefined) collectOnSignal(gc);
