@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { canPin, runHelper, startServer } from "./child.ts";
 import { BUILT_IN_NAMES, NODE_FLAGS, parseContender, runtimes } from "./contenders.ts";
 import type { Contender } from "./contenders.ts";
+import { TOPIC } from "./load/connection.ts";
 import { WORKLOADS } from "./load/job.ts";
 import type { Job, Outcome, Workload } from "./load/job.ts";
 import { formatTable, summarize, toSample } from "./sample.ts";
@@ -39,9 +40,15 @@ node --import tsx bench/measure.ts --workload echo --contender bun-bare --conten
   --subscribers 1000            fan-out: connections that receive every publication
   --in-flight 8                 messages under way: per connection, or publications
   --payload-bytes 64            --binary for binary messages instead of text
+  --whole-message               --payload-bytes is the whole message that arrives: millrace contenders get so much
+                                less data that their fields and data together come to it (a byte or two more or less)
   --load bun|node               what runs the load generator; bun is cheaper
   --json FILE                   the environment, every sample and the summaries, as JSON lines
 `;
+
+/** What a `message` of the millrace protocol holds besides its data, with an offset of five digits. */
+const MESSAGE_FIELDS_BYTES =
+  JSON.stringify({ type: "message", topic: TOPIC, data: "", offset: 10_000, epoch: "8letters" }).length;
 
 interface Options {
   workload: Workload;
@@ -49,6 +56,8 @@ interface Options {
   runs: number;
   jsonFile: string | undefined;
   loadCommand: string[];
+  /** Whether the payload's size is that of the whole message, fields included. */
+  wholeMessage: boolean;
   /** The job, but for what only a running server knows. */
   job: Omit<Job, "protocol" | "url" | "serverPid">;
 }
@@ -68,6 +77,7 @@ function parseOptions(args: string[]): Options | "help" {
       "in-flight": { type: "string", default: "8" },
       "payload-bytes": { type: "string", default: "64" },
       binary: { type: "boolean", default: false },
+      "whole-message": { type: "boolean", default: false },
       load: { type: "string", default: "bun" },
       json: { type: "string" },
       help: { type: "boolean", default: false },
@@ -82,6 +92,10 @@ function parseOptions(args: string[]): Options | "help" {
   if (new Set(contenders.map(({ name }) => name)).size < contenders.length) {
     throw new RangeError("two contenders have the same name");
   }
+  const payloadBytes = count("payload-bytes", values["payload-bytes"]);
+  if (values["whole-message"] && payloadBytes <= MESSAGE_FIELDS_BYTES) {
+    throw new RangeError(`--whole-message: the fields alone take ${MESSAGE_FIELDS_BYTES} of --payload-bytes`);
+  }
   if (values.binary && contenders.some(({ protocol }) => protocol === "millrace")) {
     throw new RangeError("--binary: the millrace protocol is spoken in JSON, which is text");
   }
@@ -93,6 +107,7 @@ function parseOptions(args: string[]): Options | "help" {
     runs: count("runs", values.runs),
     jsonFile: values.json,
     loadCommand: loadCommand(values.load),
+    wholeMessage: values["whole-message"],
     job: {
       workload,
       warmupSeconds: positive("warmup-seconds", values["warmup-seconds"]),
@@ -101,7 +116,7 @@ function parseOptions(args: string[]): Options | "help" {
         ? count("subscribers", values.subscribers)
         : count("connections", connections, workload === "idle" ? 2 : 1),
       inFlight: count("in-flight", values["in-flight"]),
-      payloadBytes: count("payload-bytes", values["payload-bytes"]),
+      payloadBytes,
       binary: values.binary,
     },
   };
@@ -135,7 +150,9 @@ async function runOnce(options: Options, contender: Contender, run: number): Pro
     const server = await startServer(contender.command, SERVER_CORE);
     try {
       const { protocol } = contender;
-      const job: Job = { ...options.job, protocol, url: server.url, serverPid: server.pid };
+      const fieldsBytes = options.wholeMessage && protocol === "millrace" ? MESSAGE_FIELDS_BYTES : 0;
+      const payloadBytes = options.job.payloadBytes - fieldsBytes;
+      const job: Job = { ...options.job, payloadBytes, protocol, url: server.url, serverPid: server.pid };
       const seconds = job.warmupSeconds + job.seconds + RUN_SLACK_SECONDS;
       const answer = await runHelper([...options.loadCommand, JSON.stringify(job)], LOAD_CORE, seconds);
       outcome = JSON.parse(answer) as Outcome;
