@@ -174,7 +174,7 @@ export function conclude(wire: Wire, behavior: Verdict, what: string, ending: En
  *   only a SHOULD (section 7.1.7). Autobahn says OK here and lets it go unseen.
  * - `ok`: the rest.
  */
-export function judgeClose(wire: Wire, ending: Ending): CloseResult {
+function judgeClose(wire: Wire, ending: Ending): CloseResult {
   const by = wire.closedByUs
     ? "client"
     : wire.serverClose !== undefined || droppedByServer(wire)
@@ -270,7 +270,6 @@ export function describe(events: readonly Expected[]): string {
   return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
 }
 
-/** Bytes as hexadecimal digits. */
-export function toHex(bytes: Uint8Array): string {
+function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

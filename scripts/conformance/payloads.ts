@@ -35,7 +35,7 @@ const WORDS = [
 ];
 
 /** A small generator of pseudo-random 32-bit numbers (xorshift). */
-export function random(seed: number): () => number {
+function random(seed: number): () => number {
   let state = seed | 1;
   return () => {
     state ^= state << 13;

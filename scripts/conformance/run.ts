@@ -28,16 +28,19 @@ export interface RunOptions {
   readonly onResult?: (result: Result, done: number, total: number) => void;
 }
 
+const SWITCHING_PROTOCOLS = 101;
 /** Silence that is believed. Long enough for a server that fails fast to have done so. */
 const QUIET_MS = 250;
 /** A case is ended by force after this many timeouts times its patience. */
 const DEADLINE_TIMEOUTS = 4;
 const DEADLINE_EXTRA_MS = 2_000;
 
-/** Runs the cases and resolves with the results in the order of `cases`. Rejects only when the server is not there. */
+/**
+ * Runs the cases and resolves with the results in the order of `cases`. Rejects only when there is no WebSocket server at
+ * all: no TCP connection, or no 101 to a plain opening handshake.
+ */
 export async function runCases(cases: readonly Case[], options: RunOptions): Promise<Result[]> {
-  const probe = await Wire.connect(options.target);
-  probe.destroy();
+  await probe(options);
   const results = new Map<Case, Result>();
   const shared = cases.filter((each) => each.alone !== true);
   const alone = cases.filter((each) => each.alone === true);
@@ -53,11 +56,22 @@ export async function runCases(cases: readonly Case[], options: RunOptions): Pro
   return cases.flatMap((each) => results.get(each) ?? []);
 }
 
+async function probe({ target, timeoutMs }: RunOptions): Promise<void> {
+  const wire = await Wire.connect(target, timeoutMs);
+  await wire.write(request(target));
+  await wire.until(() => wire.head !== undefined, timeoutMs);
+  const status = wire.head?.status;
+  wire.destroy();
+  if (status === SWITCHING_PROTOCOLS) return;
+  const answer = status === undefined ? "no answer" : `status ${status}`;
+  throw new Error(`no WebSocket server at ${target.authority}${target.resource}: ${answer}`);
+}
+
 async function runCase(one: Case, options: RunOptions): Promise<Result> {
   const wires: Wire[] = [];
   const { target, timeoutMs } = options;
   const connect = async (): Promise<Wire> => {
-    const wire = await Wire.connect(target);
+    const wire = await Wire.connect(target, timeoutMs);
     wires.push(wire);
     return wire;
   };

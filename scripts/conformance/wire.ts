@@ -3,7 +3,7 @@
  * way in which the server's own frames break RFC 6455. Notes and never judges; it knows no case and imports no codec.
  */
 import { Buffer } from "node:buffer";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { setImmediate } from "node:timers/promises";
 import { clearTimeout, setTimeout } from "node:timers";
@@ -71,15 +71,21 @@ export class Wire {
     socket.on("drain", () => this.#wake());
   }
 
-  /** Opens the TCP (or TLS) connection. Rejects with the runtime's error when that fails. */
-  static connect(target: Target): Promise<Wire> {
+  /** Opens the TCP (or TLS) connection. Rejects with the runtime's error when that fails, or takes too long. */
+  static connect(target: Target, timeoutMs: number): Promise<Wire> {
     return new Promise((resolve, reject) => {
       const { host, port } = target;
-      const socket = target.secure
-        ? connectTls({ host, port, servername: host })
-        : connectTcp({ host, port });
+      // A server name is never an address (RFC 6066 section 3).
+      const name = isIP(host) === 0 ? { servername: host } : {};
+      const socket = target.secure ? connectTls({ host, port, ...name }) : connectTcp({ host, port });
+      const timer = setTimeout(() => {
+        reject(new Error(`no connection in ${timeoutMs} ms`));
+        socket.destroy();
+      }, timeoutMs);
+      socket.once("close", () => clearTimeout(timer));
       socket.once("error", reject);
       socket.once(target.secure ? "secureConnect" : "connect", () => {
+        clearTimeout(timer);
         socket.off("error", reject);
         resolve(new Wire(socket));
       });

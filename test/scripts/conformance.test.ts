@@ -3,6 +3,7 @@
  * server, and says of an independent implementation what is known of it.
  */
 import { execFile } from "node:child_process";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -230,6 +231,22 @@ describe("the conformance command", () => {
     }
   });
 
+  it("rejects when what listens is no WebSocket server", async () => {
+    const silent = createServer(() => {});
+    const refusing = createServer((socket) => socket.end("HTTP/1.1 404 Not Found\r\n\r\n"));
+    try {
+      const cases = selectCases(["1.1.1"]);
+      const port = await listen(silent);
+      await assertRejects(() => run(`ws://127.0.0.1:${port}/`, cases, 50), Error, "no answer");
+      await assertRejects(() => run(`wss://127.0.0.1:${port}/`, cases, 50), Error, "no connection in 50 ms");
+      const other = await listen(refusing);
+      await assertRejects(() => run(`ws://127.0.0.1:${other}/`, cases), Error, "status 404");
+    } finally {
+      silent.close();
+      refusing.close();
+    }
+  });
+
   it("rejects when nobody listens", async () => {
     const gone = await startFaultyEcho();
     await gone.close();
@@ -252,6 +269,11 @@ describe("the text report", () => {
     }
   });
 });
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return (server.address() as AddressInfo).port;
+}
 
 interface Finished {
   readonly code: number;

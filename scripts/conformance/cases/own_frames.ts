@@ -7,6 +7,7 @@ import {
   type Ending,
   exchange,
   type Expected,
+  finish,
   only,
   pong,
   PROTOCOL_ERROR,
@@ -93,8 +94,7 @@ function claimed(id: string, length: bigint, name: string, whenOpen: Verdict): C
       await wire.send(frame({ opcode: 2, payload: new Uint8Array(16), claimedLength: length }));
       await wire.until(() => wire.over, context.quietMs);
       if (wire.over) {
-        await wire.until(() => wire.ended, context.timeoutMs);
-        wire.destroy();
+        await finish(wire, context.timeoutMs);
         return conclude(
           wire,
           wire.events.length === 0 ? Verdict.Ok : Verdict.Failed,
