@@ -124,15 +124,15 @@ function checkAnswer(given: Map<string, string | undefined>, offered: string[][]
     clientTakeover: !given.has("client_no_context_takeover"),
     clientWindowBits: bits.client_max_window_bits,
   };
-  if (!offered.some((offer) => satisfies(deflate, given, offer))) {
+  if (!offered.some((offer) => satisfies(deflate, offer))) {
     return "the answer does not grant what any element of the offer demands (RFC 7692 sections 7.1.1.1 and 7.1.2.1)";
   }
   return deflate;
 }
 
-function satisfies(deflate: Deflate, given: Map<string, string | undefined>, offer: string[]): boolean {
+/** An answer that does not name the server's window means 15, which satisfies who asked for at most 15. */
+function satisfies(deflate: Deflate, offer: string[]): boolean {
   if (offer.includes("server_no_context_takeover") && deflate.serverTakeover) return false;
   const at = offer.indexOf("server_max_window_bits");
-  if (at === -1) return true;
-  return given.has("server_max_window_bits") && deflate.serverWindowBits <= Number(offer[at + 1]);
+  return at === -1 || deflate.serverWindowBits <= Number(offer[at + 1]);
 }

@@ -116,6 +116,8 @@ describe("the runner's own tools", () => {
       clientWindowBits: 15,
     });
     assertEquals(readAnswer(undefined, offer), undefined);
+    const fifteen = readAnswer("permessage-deflate", "permessage-deflate; server_max_window_bits=15");
+    assertEquals(typeof fifteen, "object", "not to name the window is to promise 15");
     const wrong = [
       ["permessage-deflate; server_max_window_bits=11", offer],
       ["permessage-deflate", offer],
