@@ -171,7 +171,7 @@ function writtenByHand(
   id: string,
   description: string,
   withoutEcho: Verdict,
-  write: (wire: Wire, head: Uint8Array, message: Uint8Array) => Promise<void>,
+  write: (wire: Wire, head: Uint8Array, message: Uint8Array, context: Context) => Promise<void>,
 ): Case {
   return {
     id,
@@ -179,7 +179,7 @@ function writtenByHand(
     expectation: `A 101, then an echo; clean close. Without an echo: ${withoutEcho}.`,
     run: async (context) => {
       const wire = await context.connect();
-      await write(wire, request(context.target), frame({ opcode: Opcode.Text, payload: HELLO }));
+      await write(wire, request(context.target), frame({ opcode: Opcode.Text, payload: HELLO }), context);
       await wire.until(() => wire.events.length > 0 || wire.hopeless, context.timeoutMs);
       if (wire.head === undefined) return refusal(wire, Verdict.Failed, "no answer to the opening handshake");
       const fault = faultOf(wire.head);
@@ -228,10 +228,16 @@ export const ownHandshakeCases: readonly Case[] = [
     },
   }),
   accepted("14.5.19", "An extension nobody knows.", { offer: "x-millrace-unknown; a=1" }),
-  writtenByHand("14.5.20", "The request octet by octet.", Verdict.Failed, async (wire, head, message) => {
-    await wire.writeChopped(head, 1);
-    await wire.write(message);
-  }),
+  writtenByHand(
+    "14.5.20",
+    "The request octet by octet.",
+    Verdict.Failed,
+    async (wire, head, message, { timeoutMs }) => {
+      await wire.writeChopped(head, 1);
+      await wire.until(() => wire.head !== undefined, timeoutMs);
+      await wire.write(message);
+    },
+  ),
   writtenByHand(
     "14.5.21",
     "The request and the first frame in one write, which a client should not do (section 4.1).",
