@@ -1,0 +1,123 @@
+/**
+ * `npm test`: the same test files on Node, Bun and Deno, one runtime after the other, and a line that counts them all.
+ * What a runtime printed is shown only when something failed. `--only node,bun` picks runtimes; further arguments pick
+ * files by a part of their path.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const local = (program: string) => join(root, "node_modules", ".bin", program);
+
+interface Runner {
+  readonly name: string;
+  command(files: readonly string[], report: string): readonly [string, readonly string[]];
+}
+
+const runners: readonly Runner[] = [
+  {
+    name: "node",
+    command: (files, report) => [process.execPath, [
+      ...["--import", "tsx", "--test"],
+      ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+      ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
+      ...files,
+    ]],
+  },
+  {
+    name: "bun",
+    command: (
+      files,
+      report,
+    ) => [local("bun"), ["test", "--reporter=junit", `--reporter-outfile=${report}`, ...files]],
+  },
+  {
+    name: "deno",
+    command: (files, report) => [
+      local("deno"),
+      ["test", "--allow-all", "--no-check", `--junit-path=${report}`, ...files],
+    ],
+  },
+];
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Counts the cases of a JUnit report: what failed and what was skipped carries an element that says so. */
+function countCases(report: string): Counts {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const [testCase] of report.matchAll(/<testcase\b(?:[^>]*\/>|[^]*?<\/testcase>)/g)) {
+    if (/<(failure|error)\b/.test(testCase)) counts.failed++;
+    else if (/<skipped\b/.test(testCase)) counts.skipped++;
+    else counts.passed++;
+  }
+  return counts;
+}
+
+function readReport(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // A runner that died before it could write has run nothing; its exit code counts as the failure.
+    return "";
+  }
+}
+
+function run(runner: Runner, files: readonly string[], folder: string): Counts {
+  const report = join(folder, `${runner.name}.xml`);
+  const [program, args] = runner.command(files, report);
+  const started = performance.now();
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 256 * 1024 * 1024,
+    env: { ...process.env, NO_COLOR: "1" },
+  });
+  const counts = countCases(readReport(report));
+  if (status !== 0 && counts.failed === 0) counts.failed = 1;
+  if (counts.failed > 0) process.stdout.write(`${stdout}\n${stderr}\n`);
+  const seconds = Math.round((performance.now() - started) / 1000);
+  const { passed, failed, skipped } = counts;
+  console.log(
+    `${runner.name.padEnd(4)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`,
+  );
+  return counts;
+}
+
+function testFiles(parts: readonly string[]): string[] {
+  return readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".test.ts"))
+    .map((file) => join("test", file))
+    .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
+    .sort();
+}
+
+const args = process.argv.slice(2);
+const onlyAt = args.indexOf("--only");
+const only = onlyAt < 0 ? runners.map((runner) => runner.name) : (args.splice(onlyAt, 2)[1] ?? "").split(",");
+const files = testFiles(args);
+const folder = mkdtempSync(join(tmpdir(), "millrace-test-"));
+try {
+  const results = runners.filter((runner) => only.includes(runner.name)).map((runner) =>
+    run(runner, files, folder)
+  );
+  const sum = (key: keyof Counts) => results.reduce((total, counts) => total + counts[key], 0);
+  if (results.length === 0 || files.length === 0) {
+    console.error(
+      "test: nothing to run; --only takes node, bun, deno, and other arguments are parts of file names",
+    );
+    process.exitCode = 2;
+  } else {
+    console.log(`${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
+    process.exitCode = sum("failed") === 0 ? 0 : 1;
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
