@@ -2,80 +2,19 @@
 // peer's close out, to a sink that all connections share. Never writes, never knows a socket, and holds nothing
 // while no frame or message is incomplete.
 
-import { isControl, isReserved, Opcode } from "./opcode.ts";
+import { isControl, Opcode } from "./opcode.ts";
 import { FaultCode, ProtocolError } from "./errors.ts";
-import {
-  FIN,
-  LENGTH_16,
-  MASKED,
-  MAX_CONTROL_PAYLOAD_BYTES,
-  MAX_LENGTH_16_BYTES,
-  RSV1,
-  RSV2_RSV3,
-} from "./frame.ts";
+import { FIN, MAX_CONTROL_PAYLOAD_BYTES } from "./frame.ts";
+import type { Sink } from "./sink.ts";
+import { type DecoderSettings, header, readHeader, refuse } from "./header.ts";
 import { applyMask, NO_MASK, NON_ASCII_BITS, readMaskKey } from "./mask.ts";
 import { asciiBits, decodeText, decodeValid, isValidUtf8, UTF8_ACCEPT } from "./utf8.ts";
 import { type Assembler, giveBackAssembler, takeAssembler } from "./assembler.ts";
 import { closeReasonIsValid, NO_STATUS, readCloseCode } from "./closing.ts";
-import { compressedLimitBytes, type Inflater, InflateFault } from "./deflate.ts";
-
-/**
- * Where a decoder hands over what it found; one object for all connections. `bytes[start, end)` is lent: it is
- * valid, and may be changed, until the call returns. `connection` is the decoder that was pushed to.
- */
-export interface Sink<Connection> {
-  /** A text message, valid UTF-8. */
-  text(connection: Connection, text: string): void;
-  /** A text message as its bytes, valid UTF-8, in place of `text` when the settings say `rawText`. */
-  textBytes(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
-  /** A binary message. */
-  binary(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
-  /** A ping: we owe a pong with the same payload (RFC 6455 section 5.5.2). */
-  ping(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
-  /** A pong, asked for or not. */
-  pong(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
-  /** The peer's close frame, `NO_STATUS` if it says no code. Nothing comes after it; we owe an echo. */
-  close(connection: Connection, code: number, reason: string): void;
-  /** The peer broke the protocol. Nothing comes after it; the connection is to be failed with `error.code`. */
-  error(connection: Connection, error: ProtocolError): void;
-}
-
-/** What all connections of an engine have in common. Made by `decoderSettings`. */
-export interface DecoderSettings {
-  /** The mask bit that every frame must have: set for a server's decoder, clear for a client's. */
-  readonly maskBit: number;
-  readonly maxPayloadBytes: number;
-  readonly maxFragments: number;
-  readonly rawText: boolean;
-}
-
-/** The largest limit: sizes stay small integers on every runtime. */
-export const MAX_PAYLOAD_LIMIT_BYTES = 0x3fff_ffff;
-
-/** The settings of a role. Throws RangeError for limits that are not positive integers within bounds. */
-export function decoderSettings(options: {
-  /** Which side we are: a server demands masks and a client refuses them (RFC 6455 section 5.1). */
-  role: "server" | "client";
-  /** The most bytes of a message: announced, assembled and inflated. At most `MAX_PAYLOAD_LIMIT_BYTES`. */
-  maxPayloadBytes: number;
-  /** The most frames of one message. */
-  maxFragments: number;
-  /** Hand text over as validated bytes. */
-  rawText?: boolean;
-}): DecoderSettings {
-  const { role, maxPayloadBytes, maxFragments, rawText = false } = options;
-  if (!(Number.isInteger(maxPayloadBytes) && maxPayloadBytes > 0 && maxPayloadBytes <= MAX_PAYLOAD_LIMIT_BYTES)) {
-    throw new RangeError(`maxPayloadBytes is an integer from 1 to ${MAX_PAYLOAD_LIMIT_BYTES}`);
-  }
-  if (!(Number.isInteger(maxFragments) && maxFragments > 0 && maxFragments <= MAX_PAYLOAD_LIMIT_BYTES)) {
-    throw new RangeError(`maxFragments is an integer from 1 to ${MAX_PAYLOAD_LIMIT_BYTES}`);
-  }
-  return { maskBit: role === "server" ? MASKED : 0, maxPayloadBytes, maxFragments, rawText };
-}
+import { InflateFault, type Inflater } from "./deflate.ts";
 
 const FIN_TEXT = FIN | Opcode.Text;
 const FIN_BINARY = FIN | Opcode.Binary;
-const SIZE_32 = 2 ** 32;
 
 // What a step found, for the push that called it to deliver. Shared by all decoders, because nothing runs between
 // the two; `deliver` empties it before it calls the sink.
@@ -90,16 +29,7 @@ const found = {
   validated: false,
   /** What holds the bytes, if it is to be given back after delivery. */
   assembler: null as Assembler | null,
-  fault: null as ProtocolError | null,
 };
-
-// The header that was read last; as short-lived as `found`.
-const header = { opcode: Opcode.Continuation as Opcode, fin: false, compressed: false, payloadBytes: 0 };
-
-function refuse(code: FaultCode, message: string): -1 {
-  found.fault = new ProtocolError(code, message);
-  return -1;
-}
 
 /**
  * A connection's receiving half. Engines extend it, so that the sink's `connection` is their own object. Four
@@ -141,6 +71,7 @@ export class Decoder {
     let position = 0;
     let failures: unknown[] | null = null;
     while (position < end && !this.ended) {
+      const before = position;
       try {
         // Nearly all traffic: a short message, whole, in one frame.
         if (this.assembler === null && position + 2 + keyBytes <= end) {
@@ -166,11 +97,13 @@ export class Decoder {
           }
         }
         position = this.step(chunk, position, end);
-        if (found.fault !== null) this.fail(sink, found.fault);
+        if (header.fault !== null) this.fail(sink, header.fault);
         else if (found.bytes !== null) this.deliver(sink, found.bytes);
       } catch (error) {
         failures ??= [];
         failures.push(error);
+        // Not the sink's: there was no memory for a frame, and it would be tried for ever.
+        if (position === before) this.stop();
       }
     }
     if (failures !== null) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
@@ -187,14 +120,21 @@ export class Decoder {
       let headerBytes = 0;
       while (headerBytes === 0 && position < end) {
         held.holdHeader(chunk, position, ++position);
-        headerBytes = this.readHeader(held.header as Uint8Array, 0, held.headerBytes); // made by holdHeader
+        headerBytes = readHeader(
+          this.settings,
+          this.inflater !== null,
+          held,
+          held.header as Uint8Array,
+          0,
+          held.headerBytes,
+        ); // made by holdHeader
       }
       if (headerBytes <= 0) return position;
       if (this.settings.maskBit !== 0) maskKey = readMaskKey(held.header as Uint8Array, headerBytes - 4);
       held.headerBytes = 0;
       payloadStart = position;
     } else {
-      const headerBytes = this.readHeader(chunk, position, end);
+      const headerBytes = readHeader(this.settings, this.inflater !== null, held, chunk, position, end);
       if (headerBytes < 0) return position;
       if (headerBytes === 0) {
         this.hold().holdHeader(chunk, position, end);
@@ -269,77 +209,6 @@ export class Decoder {
     return stop;
   }
 
-  /**
-   * Reads the header in `bytes[at, end)` into `header`. Answers its length, 0 while it is not complete, or -1 when
-   * it is wrong, which is said at the first byte that is.
-   */
-  private readHeader(bytes: Uint8Array, at: number, end: number): number {
-    const first = bytes[at] as number; // there is at least one byte
-    const opcode = first & 0x0f;
-    const control = isControl(opcode);
-    const message = this.assembler === null ? Opcode.Continuation : this.assembler.opcode;
-    if ((first & RSV2_RSV3) !== 0) return refuse(FaultCode.Protocol, "RSV2 or RSV3 is set");
-    if (isReserved(opcode)) return refuse(FaultCode.Protocol, `opcode ${opcode} is reserved`);
-    if ((first & RSV1) !== 0 && (this.inflater === null || control || opcode === Opcode.Continuation)) {
-      return refuse(FaultCode.Protocol, "RSV1 is set where it means nothing");
-    }
-    if (control) {
-      if ((first & FIN) === 0) return refuse(FaultCode.Protocol, "a control frame is fragmented");
-    } else if (opcode === Opcode.Continuation) {
-      if (message === Opcode.Continuation) return refuse(FaultCode.Protocol, "nothing to continue");
-    } else if (message !== Opcode.Continuation) {
-      return refuse(FaultCode.Protocol, "a new message inside a fragmented one");
-    }
-    if (end - at < 2) return 0;
-    const second = bytes[at + 1] as number;
-    const { maskBit } = this.settings;
-    if ((second & MASKED) !== maskBit) {
-      return refuse(FaultCode.Protocol, maskBit === 0 ? "a server's frame is masked" : "a frame is not masked");
-    }
-    let payloadBytes = second & ~MASKED;
-    if (control && payloadBytes > MAX_CONTROL_PAYLOAD_BYTES) {
-      return refuse(FaultCode.Protocol, "a control frame has more than 125 bytes");
-    }
-    let headerBytes = 2;
-    if (payloadBytes >= LENGTH_16) {
-      headerBytes = payloadBytes === LENGTH_16 ? 4 : 10;
-      if (end - at < headerBytes) return 0;
-      payloadBytes = readLength(bytes, at, headerBytes);
-      if (payloadBytes < 0) return -1;
-    }
-    if (!control && !this.withinLimits(payloadBytes, first)) return -1;
-    if (maskBit !== 0) headerBytes += 4;
-    if (end - at < headerBytes) return 0;
-    header.opcode = opcode as Opcode; // not reserved, so one of them
-    header.fin = (first & FIN) !== 0;
-    header.compressed = (first & RSV1) !== 0;
-    header.payloadBytes = payloadBytes;
-    return headerBytes;
-  }
-
-  /** Whether a data frame fits the limits, together with the fragments before it: before a byte is kept. */
-  private withinLimits(payloadBytes: number, first: number): boolean {
-    const { maxPayloadBytes, maxFragments } = this.settings;
-    const held = this.assembler;
-    let total = payloadBytes;
-    let compressed = (first & RSV1) !== 0;
-    let fragments = 1;
-    if (held !== null && held.opcode !== Opcode.Continuation) {
-      total += held.length;
-      compressed = held.compressed;
-      fragments += held.fragments;
-    }
-    if (total > (compressed ? compressedLimitBytes(maxPayloadBytes) : maxPayloadBytes)) {
-      refuse(FaultCode.TooBig, `a message has more than ${maxPayloadBytes} bytes`);
-      return false;
-    }
-    if (fragments > maxFragments) {
-      refuse(FaultCode.TooBig, `a message has more than ${maxFragments} fragments`);
-      return false;
-    }
-    return true;
-  }
-
   /** Hands over what the step found. The scratch is free again before the sink is called. */
   private deliver(sink: Sink<this>, bytes: Uint8Array): void {
     const { opcode, compressed, start, end, bits, validated, assembler } = found;
@@ -377,7 +246,13 @@ export class Decoder {
     this.fail(sink, new ProtocolError(FaultCode.InvalidPayload, "text is not UTF-8"));
   }
 
-  private deliverCompressed(sink: Sink<this>, opcode: Opcode, bytes: Uint8Array, start: number, end: number): void {
+  private deliverCompressed(
+    sink: Sink<this>,
+    opcode: Opcode,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     const inflater = this.inflater;
     // RSV1 is refused without an inflater, and only `stop` takes it away.
     if (inflater === null) return;
@@ -411,7 +286,7 @@ export class Decoder {
   }
 
   private fail(sink: Sink<this>, fault: ProtocolError): void {
-    found.fault = null;
+    header.fault = null;
     found.bytes = null;
     this.stop();
     sink.error(this, fault);
@@ -429,23 +304,4 @@ export class Decoder {
   private letGoIfIdle(): void {
     if (this.assembler !== null && this.assembler.isIdle()) this.letGo(this.assembler);
   }
-}
-
-/** A length of two or eight bytes, or -1 if RFC 6455 section 5.2 forbids it: not minimal, or the highest bit set. */
-function readLength(bytes: Uint8Array, at: number, headerBytes: number): number {
-  // The header is complete up to here.
-  if (headerBytes === 4) {
-    const length = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
-    if (length > MAX_CONTROL_PAYLOAD_BYTES) return length;
-    return refuse(FaultCode.Protocol, "a length takes more bytes than it needs");
-  }
-  if ((bytes[at + 2] as number) >= 0x80) return refuse(FaultCode.Protocol, "a length has its highest bit set");
-  const length = readUint32(bytes, at + 2) * SIZE_32 + readUint32(bytes, at + 6);
-  if (length > MAX_LENGTH_16_BYTES) return length;
-  return refuse(FaultCode.Protocol, "a length takes more bytes than it needs");
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
 }

@@ -96,7 +96,14 @@ class Direct {
     stream._handle.onerror = () => this.failed = true;
   }
 
-  run(input: Uint8Array, at: number, bytes: number, output: Uint8Array, outputAt: number, room: number): void {
+  run(
+    input: Uint8Array,
+    at: number,
+    bytes: number,
+    output: Uint8Array,
+    outputAt: number,
+    room: number,
+  ): void {
     this.used = true;
     const { _handle, _writeState } = this.stream;
     _handle.writeSync(constants.Z_SYNC_FLUSH, input, at, bytes, output, outputAt, room);
@@ -182,7 +189,9 @@ export class Inflater {
     if (!this.contextTakeover) stream.reset();
     let length = this.run(stream, bytes, start, end, 0, maxBytes);
     // The window must be at the end of the last block before the next message; without takeover there is none.
-    if (this.contextTakeover && length >= 0) length = this.run(stream, TAIL, 0, TAIL.length, length, maxBytes);
+    if (this.contextTakeover && length >= 0) {
+      length = this.run(stream, TAIL, 0, TAIL.length, length, maxBytes);
+    }
     return length;
   }
 
@@ -221,7 +230,11 @@ export class Inflater {
   }
 
   private inflatePlain(payload: Uint8Array, maxBytes: number): number {
-    const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: maxBytes, windowBits: this.windowBits };
+    const options = {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: maxBytes,
+      windowBits: this.windowBits,
+    };
     try {
       const dictionary = this.contextTakeover && this.history.length > 0 ? { dictionary: this.history } : {};
       const inflated = inflateRawSync(Buffer.concat([payload, TAIL]), { ...options, ...dictionary });

@@ -189,7 +189,10 @@ export function negotiateDeflate(
     if (offer.name !== DEFLATE) continue;
     const asked = readParameters(offer);
     if (asked === null) continue;
-    const serverMaxWindowBits = Math.min(asked.serverMaxWindowBits ?? MAX_WINDOW_BITS, options.serverMaxWindowBits);
+    const serverMaxWindowBits = Math.min(
+      asked.serverMaxWindowBits ?? MAX_WINDOW_BITS,
+      options.serverMaxWindowBits,
+    );
     // zlib cannot keep to a window of 256 bytes, and a promise not kept would break the client's inflater.
     if (serverMaxWindowBits < MIN_DEFLATE_WINDOW_BITS) continue;
     let clientMaxWindowBits = MAX_WINDOW_BITS;
@@ -226,7 +229,9 @@ export function deflateOffer(offer: DeflateClientOffer): string {
   let header = DEFLATE;
   if (offer.serverNoContextTakeover === true) header += `; ${SERVER_NO_TAKEOVER}`;
   if (offer.clientNoContextTakeover === true) header += `; ${CLIENT_NO_TAKEOVER}`;
-  if (offer.serverMaxWindowBits !== undefined) header += `; ${SERVER_WINDOW}=${checked(offer.serverMaxWindowBits, MIN_WINDOW_BITS)}`;
+  if (offer.serverMaxWindowBits !== undefined) {
+    header += `; ${SERVER_WINDOW}=${checked(offer.serverMaxWindowBits, MIN_WINDOW_BITS)}`;
+  }
   if (offer.clientMaxWindowBits === true) header += `; ${CLIENT_WINDOW}`;
   else if (offer.clientMaxWindowBits !== undefined) {
     // A window that our own compressor would have to keep to.
@@ -251,7 +256,9 @@ export function acceptDeflate(
   const [answer] = answers;
   if (answers.length !== 1 || answer?.name !== DEFLATE) return "an extension that was not offered";
   const said = readParameters(answer);
-  if (said === null || said.clientMaxWindowBits === true) return "a permessage-deflate parameter is not valid";
+  if (said === null || said.clientMaxWindowBits === true) {
+    return "a permessage-deflate parameter is not valid";
+  }
   if (said.clientMaxWindowBits !== undefined) {
     if (offer.clientMaxWindowBits === undefined) return `${CLIENT_WINDOW} was not offered`;
     // Ours is the compressor of this window, and zlib's cannot keep to the smallest.
@@ -265,7 +272,9 @@ export function acceptDeflate(
   if (offer.serverNoContextTakeover === true && !said.serverNoContextTakeover) {
     return `${SERVER_NO_TAKEOVER} was offered and not granted`;
   }
-  const offeredWindow = typeof offer.clientMaxWindowBits === "number" ? offer.clientMaxWindowBits : MAX_WINDOW_BITS;
+  const offeredWindow = typeof offer.clientMaxWindowBits === "number"
+    ? offer.clientMaxWindowBits
+    : MAX_WINDOW_BITS;
   return {
     serverNoContextTakeover: said.serverNoContextTakeover,
     clientNoContextTakeover: said.clientNoContextTakeover || offer.clientNoContextTakeover === true,

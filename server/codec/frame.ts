@@ -185,7 +185,9 @@ export function writeControlFrame(
   maskKey: number = NO_MASK,
 ): number {
   if (!isControl(opcode)) throw new TypeError("not a control opcode");
-  if (payload.length > MAX_CONTROL_PAYLOAD_BYTES) throw new RangeError("a control payload has at most 125 bytes");
+  if (payload.length > MAX_CONTROL_PAYLOAD_BYTES) {
+    throw new RangeError("a control payload has at most 125 bytes");
+  }
   return writeFrame(target, offset, FIN | opcode, payload, 0, payload.length, maskKey);
 }
 

@@ -142,7 +142,9 @@ function headerLines(headers: Readonly<Record<string, string>>): string {
   let lines = "";
   for (const [name, value] of Object.entries(headers)) {
     if (!isToken(name)) throw new TypeError(`header name ${JSON.stringify(name)} is not a token`);
-    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) throw new TypeError(`header ${name} has a forbidden character`);
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+      throw new TypeError(`header ${name} has a forbidden character`);
+    }
     lines += `${name}: ${value}\r\n`;
   }
   return lines;

@@ -209,7 +209,10 @@ function originForm(target: string, method: string): string | null {
 }
 
 /** How long the body is (RFC 9112 section 6). Whatever leaves a doubt is refused. */
-function parseBody(headers: Headers, minorVersion: number): { bodyBytes: number; chunked: boolean } | Refusal {
+function parseBody(
+  headers: Headers,
+  minorVersion: number,
+): { bodyBytes: number; chunked: boolean } | Refusal {
   const length = headers.get("content-length");
   const encoding = headers.get("transfer-encoding");
   if (encoding !== undefined) {

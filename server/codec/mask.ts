@@ -54,9 +54,9 @@ export function maskPlain(bytes: Uint8Array, start: number, end: number, key: nu
       (bytes[at + 2] = bytes[at + 2] as number ^ key2) |
       (bytes[at + 3] = bytes[at + 3] as number ^ key3);
   }
-  if (at < end) bits |= (bytes[at] = bytes[at] as number ^ key0);
-  if (at + 1 < end) bits |= (bytes[at + 1] = bytes[at + 1] as number ^ key1);
-  if (at + 2 < end) bits |= (bytes[at + 2] = bytes[at + 2] as number ^ key2);
+  if (at < end) bits |= bytes[at] = bytes[at] as number ^ key0;
+  if (at + 1 < end) bits |= bytes[at + 1] = bytes[at + 1] as number ^ key1;
+  if (at + 2 < end) bits |= bytes[at + 2] = bytes[at + 2] as number ^ key2;
   return bits;
 }
 
@@ -81,7 +81,7 @@ export function maskWords(bytes: Uint8Array, start: number, end: number, key: nu
   const wordKey = rotateKey(key, head) | 0;
   let bits = 0;
   for (let at = start, rest = key; at < firstWord; at++, rest >>>= 8) {
-    bits |= (bytes[at] = bytes[at] as number ^ (rest & 0xff));
+    bits |= bytes[at] = bytes[at] as number ^ (rest & 0xff);
   }
   let at = (base + firstWord) >> 2;
   const stop = (base + end) >> 2;
@@ -95,9 +95,9 @@ export function maskWords(bytes: Uint8Array, start: number, end: number, key: nu
       (view[at + 6] = view[at + 6] as number ^ wordKey) |
       (view[at + 7] = view[at + 7] as number ^ wordKey);
   }
-  for (; at < stop; at++) bits |= (view[at] = view[at] as number ^ wordKey);
+  for (; at < stop; at++) bits |= view[at] = view[at] as number ^ wordKey;
   for (let byte = (stop << 2) - base, rest = wordKey; byte < end; byte++, rest >>>= 8) {
-    bits |= (bytes[byte] = bytes[byte] as number ^ (rest & 0xff));
+    bits |= bytes[byte] = bytes[byte] as number ^ (rest & 0xff);
   }
   return bits;
 }
@@ -154,4 +154,3 @@ export function writeMaskKey(bytes: Uint8Array, offset: number, key: number): vo
   bytes[offset + 2] = key >>> 16;
   bytes[offset + 3] = key >>> 24;
 }
-
