@@ -4,7 +4,7 @@
 
 import { Opcode } from "./opcode.ts";
 import { MAX_CONTROL_PAYLOAD_BYTES, MAX_HEADER_BYTES } from "./frame.ts";
-import { applyMask, NO_MASK, rotateKey } from "./mask.ts";
+import { applyMask, NO_MASK, NON_ASCII_BITS, rotateKey } from "./mask.ts";
 import { asciiBits, UTF8_ACCEPT, UTF8_REJECT, validateUtf8 } from "./utf8.ts";
 import { Buffer } from "node:buffer";
 
@@ -88,7 +88,7 @@ export class Assembler {
     this.remainingBytes -= taken;
     if (!checked) return true;
     this.bits |= bits;
-    // ASCII needs no look unless a character is still open, which ASCII cannot complete.
+    if ((bits & NON_ASCII_BITS) === 0 && this.utf8 === UTF8_ACCEPT) return true;
     this.utf8 = validateUtf8(this.utf8, chunk, start, end);
     return this.utf8 !== UTF8_REJECT;
   }
