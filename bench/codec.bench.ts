@@ -1,5 +1,5 @@
 // The codec against ws's Receiver and Sender, cell by cell: nanoseconds per message and how many times as long the
-// others take. Usage: node --expose-gc --import tsx bench/codec.bench.ts [--quick] [--cell=TEXT]
+// others take. Usage: node --expose-gc --import tsx bench/codec.bench.ts [--quick] [--cell=TEXT] [--views] [--choices]
 //
 // What is compared: text arrives as a string (ws: the event's Buffer and `toString()`, as its users do), binary and
 // raw text as each codec hands bytes over: ws a Buffer, ours a range of the chunk; with --views our sink makes a
@@ -57,7 +57,9 @@ function framed({ kind, masked, fragmented, payload }: Shape): Uint8Array {
   const key = masked ? KEY : NO_MASK;
   const opcode = kind === "binary" ? Opcode.Binary : Opcode.Text;
   const target = new Uint8Array(payload.length + FRAGMENTS * 14);
-  if (!fragmented) return target.slice(0, writeFrame(target, 0, FIN | opcode, payload, 0, payload.length, key));
+  if (!fragmented) {
+    return target.slice(0, writeFrame(target, 0, FIN | opcode, payload, 0, payload.length, key));
+  }
   let end = 0;
   for (let index = 0; index < FRAGMENTS; index++) {
     const [from, to] = part(payload.length, index);
@@ -239,7 +241,13 @@ function countingSocket(): CountingSocket {
   };
 }
 
-function encodeTheirs(ws: Ws, shape: Shape, text: string, parts: readonly Uint8Array[], expected: Uint8Array): Contender {
+function encodeTheirs(
+  ws: Ws,
+  shape: Shape,
+  text: string,
+  parts: readonly Uint8Array[],
+  expected: Uint8Array,
+): Contender {
   const { kind, masked, fragmented, payload, messages } = shape;
   const socket = countingSocket();
   const sender = new ws.Sender(socket, {});
@@ -253,7 +261,12 @@ function encodeTheirs(ws: Ws, shape: Shape, text: string, parts: readonly Uint8A
       }
       for (let index = 0; index < FRAGMENTS; index++) {
         const fin = index === FRAGMENTS - 1;
-        sender.send(parts[index] as Uint8Array, { binary: kind === "binary", compress: false, fin, mask: masked });
+        sender.send(parts[index] as Uint8Array, {
+          binary: kind === "binary",
+          compress: false,
+          fin,
+          mask: masked,
+        });
       }
     }
   };
@@ -262,7 +275,11 @@ function encodeTheirs(ws: Ws, shape: Shape, text: string, parts: readonly Uint8A
     socket.kept = kept;
     run();
     socket.kept = null;
-    assertBytes(payloadsOf(Buffer.concat(kept.map((bytes) => Uint8Array.from(bytes))), masked), expected, ws.name);
+    assertBytes(
+      payloadsOf(Buffer.concat(kept.map((bytes) => Uint8Array.from(bytes))), masked),
+      expected,
+      ws.name,
+    );
   };
   return { name: ws.name, check, run };
 }
@@ -271,7 +288,10 @@ function encodeCell([name, shape]: [string, Shape]): Cell {
   const { masked, payload, messages, kind, fragmented } = shape;
   // A string built in one piece, as a program's would be after its first use.
   const text = Buffer.from(payload).toString();
-  const parts = Array.from({ length: FRAGMENTS }, (_, index) => Buffer.from(payload.slice(...part(payload.length, index))));
+  const parts = Array.from(
+    { length: FRAGMENTS },
+    (_, index) => Buffer.from(payload.slice(...part(payload.length, index))),
+  );
   const expected = Buffer.concat(Array.from({ length: messages }, () => payload));
   const ours: Contender = {
     name: "ours",
@@ -308,9 +328,13 @@ function* cells(): Iterable<Cell> {
     if (messages * maxTextFrameBytes(payload.length) > outbox.length) continue;
     if (wanted(`encode ${name}`)) yield encodeCell(shape);
   }
-  yield* partCells(options.filter);
+  yield* partCells(options.filter, process.argv.includes("--choices"));
 }
 
 const options = readOptions();
-console.log(`Node ${process.version}${process.versions["bun"] ? ` (Bun ${process.versions["bun"]})` : ""}, ns per message`);
+console.log(
+  `Node ${process.version}${
+    process.versions["bun"] ? ` (Bun ${process.versions["bun"]})` : ""
+  }, ns per message`,
+);
 await runTable(cells(), options);

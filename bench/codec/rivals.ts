@@ -49,7 +49,14 @@ function load(name: string, withoutBufferUtil: boolean): Ws {
   const { unmask } = require(`${lib}buffer-util.js`);
   const { isValidUTF8 } = require(`${lib}validation.js`);
   const [Receiver, Sender] = [require(`${lib}receiver.js`), require(`${lib}sender.js`)];
-  return { name, Receiver, Sender, PerMessageDeflate: require(`${lib}permessage-deflate.js`), unmask, isValidUTF8 };
+  return {
+    name,
+    Receiver,
+    Sender,
+    PerMessageDeflate: require(`${lib}permessage-deflate.js`),
+    unmask,
+    isValidUTF8,
+  };
 }
 
 function hasBufferUtil(): boolean {

@@ -45,7 +45,9 @@ export async function runTable(cells: Iterable<Cell>, options: TableOptions): Pr
     console.log(line(row));
   }
   const behind = rows.filter(({ figures }) => figures.some(({ nanoseconds }) => nanoseconds < best(figures)));
-  console.log(`\n${rows.length} cells, ${rows.length - behind.length} in which the first contender is ahead of all.`);
+  console.log(
+    `\n${rows.length} cells, ${rows.length - behind.length} in which the first contender is ahead of all.`,
+  );
   for (const row of behind) console.log(`behind: ${line(row)}`);
 }
 
@@ -100,7 +102,8 @@ function format(nanoseconds: number): string {
 /** The command's options: `--quick`, `--cell=TEXT`. */
 export function readOptions(): TableOptions {
   const quick = process.argv.includes("--quick");
-  const filter = process.argv.find((argument) => argument.startsWith("--cell="))?.slice("--cell=".length) ?? "";
+  const filter = process.argv.find((argument) => argument.startsWith("--cell="))?.slice("--cell=".length) ??
+    "";
   return { rounds: quick ? 3 : 5, sampleMs: quick ? 5 : 100, filter, quick };
 }
 

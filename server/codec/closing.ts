@@ -24,10 +24,11 @@ const LAST_PRIVATE = 4999;
  * applications (4000 to 4999); not 1004, 1005, 1006 and 1015, which only describe.
  */
 export function isSendableCloseCode(code: number): boolean {
+  if (!Number.isInteger(code)) return false;
   if (code >= FIRST_DEFINED && code <= LAST_DEFINED) {
     return code !== 1004 && code !== NO_STATUS && code !== ABNORMAL;
   }
-  return Number.isInteger(code) && code >= FIRST_LIBRARY && code <= LAST_PRIVATE;
+  return code >= FIRST_LIBRARY && code <= LAST_PRIVATE;
 }
 
 /**
@@ -50,7 +51,8 @@ const closePayload = new Uint8Array(MAX_CONTROL_PAYLOAD_BYTES);
 
 /**
  * Writes a close frame at `offset` and answers where it ends; at most `MAX_CLOSE_FRAME_BYTES`. `NO_STATUS` writes
- * an empty payload. RangeError for a code that may not be sent or a reason above `MAX_REASON_BYTES`.
+ * an empty payload. TypeError for a reason that is not a string (a typed array's length is not its bytes'), RangeError for
+ * a code that may not be sent or a reason above `MAX_REASON_BYTES`.
  */
 export function writeCloseFrame(
   target: Uint8Array,
@@ -60,6 +62,7 @@ export function writeCloseFrame(
   maskKey: number = NO_MASK,
 ): number {
   const first = FIN | Opcode.Close;
+  if (typeof reason !== "string") throw new TypeError("a reason is a string");
   if (code === NO_STATUS) {
     if (reason !== "") throw new RangeError("a reason needs a code");
     return writeFrame(target, offset, first, closePayload, 0, 0, maskKey);

@@ -157,6 +157,14 @@ function lastBytes(history: Uint8Array, next: Uint8Array, windowBits: number): U
   return Buffer.concat([history.subarray(Math.max(0, history.length + next.length - window)), next]);
 }
 
+/** A window as a block that is not compressed, to go before a message: Deno ignores `dictionary` for raw data. */
+function stored(window: Uint8Array): Uint8Array {
+  const length = window.length;
+  if (length === 0) return window;
+  const header = [0x00, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff];
+  return Buffer.concat([Uint8Array.from(header), window]);
+}
+
 /**
  * Inflates messages. Shared (`contextTakeover` false): one for any number of connections. Dedicated: one for each,
  * which takes memory from the first message on and gives it back in `release`.
@@ -230,17 +238,20 @@ export class Inflater {
   }
 
   private inflatePlain(payload: Uint8Array, maxBytes: number): number {
-    const options = {
-      finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: maxBytes,
-      windowBits: this.windowBits,
-    };
+    const history = this.history;
+    const window = stored(history);
+    const { windowBits } = this;
+    const maxOutputLength = history.length + maxBytes;
     try {
-      const dictionary = this.contextTakeover && this.history.length > 0 ? { dictionary: this.history } : {};
-      const inflated = inflateRawSync(Buffer.concat([payload, TAIL]), { ...options, ...dictionary });
-      if (this.contextTakeover) this.history = lastBytes(this.history, inflated, this.windowBits);
-      this.output = inflated;
-      return inflated.length;
+      const whole = Buffer.concat([window, payload, TAIL]);
+      const inflated = inflateRawSync(whole, {
+        finishFlush: constants.Z_SYNC_FLUSH,
+        maxOutputLength,
+        windowBits,
+      });
+      this.output = inflated.subarray(history.length);
+      if (this.contextTakeover) this.history = lastBytes(history, this.output, windowBits);
+      return this.output.length;
     } catch (error) {
       const tooBig = error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
       return tooBig ? InflateFault.TooBig : InflateFault.Invalid;

@@ -129,7 +129,8 @@ export function decodeValid(bytes: Uint8Array, start: number, end: number): stri
   return utf8Slice.call(bytes, start, end);
 }
 
-function shortAscii(bytes: Uint8Array, start: number, end: number): string {
+/** The plain way from ASCII to a string. */
+export function shortAscii(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
   let at = start;
   // The casts: every index is below `end`.
@@ -160,14 +161,20 @@ export function utf8Bytes(text: string): number {
  * `maxUtf8Bytes`, or for what `utf8Bytes` says. A lone surrogate becomes U+FFFD, as the runtimes do.
  */
 export function writeUtf8(target: Uint8Array, offset: number, text: string): number {
-  const characters = text.length;
-  if (characters <= SHORT_ENCODE_CHARACTERS) {
-    for (let index = 0; index < characters; index++) {
-      const unit = text.charCodeAt(index);
-      if (unit >= 0x80) return utf8Write.call(target, text, offset, target.length - offset);
-      target[offset + index] = unit;
-    }
-    return characters;
+  if (text.length <= SHORT_ENCODE_CHARACTERS) {
+    const written = writeShortAscii(target, offset, text);
+    if (written >= 0) return written;
   }
   return utf8Write.call(target, text, offset, target.length - offset);
+}
+
+/** The plain way from a string to ASCII: the number of bytes, or -1 at a character that is not ASCII. */
+export function writeShortAscii(target: Uint8Array, offset: number, text: string): number {
+  const characters = text.length;
+  for (let index = 0; index < characters; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0x80) return -1;
+    target[offset + index] = unit;
+  }
+  return characters;
 }

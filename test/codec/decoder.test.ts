@@ -3,7 +3,15 @@ import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import process from "node:process";
 import { decoderSettings } from "../../server/codec/header.ts";
-import { CLIENT, decodeCut, MAX_PAYLOAD_BYTES, Recorder, recorder, seededRandom, SERVER } from "./recorder.ts";
+import {
+  CLIENT,
+  decodeCut,
+  MAX_PAYLOAD_BYTES,
+  Recorder,
+  recorder,
+  seededRandom,
+  SERVER,
+} from "./recorder.ts";
 import { concat, decodeReference, frame, hex, unhex, utf8 } from "./reference.ts";
 
 const LONG = process.env["MILLRACE_LONG"] !== undefined;
@@ -12,7 +20,13 @@ const LONG = process.env["MILLRACE_LONG"] !== undefined;
 const VECTORS: [string, "server" | "client", string, string[], number | null][] = [
   ["5.7: an unmasked text message", "client", "81 05 48656c6c6f", ["text:48656c6c6f"], null],
   ["5.7: a masked text message", "server", "81 85 37fa213d 7f9f4d5158", ["text:48656c6c6f"], null],
-  ["5.7: an unmasked message in two fragments", "client", "01 03 48656c 80 02 6c6f", ["text:48656c6c6f"], null],
+  [
+    "5.7: an unmasked message in two fragments",
+    "client",
+    "01 03 48656c 80 02 6c6f",
+    ["text:48656c6c6f"],
+    null,
+  ],
   ["5.7: an unmasked ping", "client", "89 05 48656c6c6f", ["ping:48656c6c6f"], null],
   ["5.7: a masked pong", "server", "8a 85 37fa213d 7f9f4d5158", ["pong:48656c6c6f"], null],
   ["5.4: a ping between fragments", "client", "02 01 aa 89 01 70 80 01 bb", ["ping:70", "binary:aabb"], null],
@@ -59,7 +73,26 @@ const VECTORS: [string, "server" | "client", string, string[], number | null][] 
 ];
 
 const SETTINGS = { server: SERVER, client: CLIENT };
-const BOUNDARY_LENGTHS = [0, 1, 2, 15, 16, 31, 47, 63, 64, 65, 124, 125, 126, 127, 128, 65_535, 65_536, 65_537];
+const BOUNDARY_LENGTHS = [
+  0,
+  1,
+  2,
+  15,
+  16,
+  31,
+  47,
+  63,
+  64,
+  65,
+  124,
+  125,
+  126,
+  127,
+  128,
+  65_535,
+  65_536,
+  65_537,
+];
 
 describe("decoder: vectors, whole and split at every byte", () => {
   for (const [name, role, text, events, failure] of VECTORS) {

@@ -9,8 +9,16 @@ import { hex, type Outcome, utf8 } from "./reference.ts";
 
 export const MAX_PAYLOAD_BYTES = 1 << 20;
 
-export const SERVER = decoderSettings({ role: "server", maxPayloadBytes: MAX_PAYLOAD_BYTES, maxFragments: 1024 });
-export const CLIENT = decoderSettings({ role: "client", maxPayloadBytes: MAX_PAYLOAD_BYTES, maxFragments: 1024 });
+export const SERVER = decoderSettings({
+  role: "server",
+  maxPayloadBytes: MAX_PAYLOAD_BYTES,
+  maxFragments: 1024,
+});
+export const CLIENT = decoderSettings({
+  role: "client",
+  maxPayloadBytes: MAX_PAYLOAD_BYTES,
+  maxFragments: 1024,
+});
 
 /** A connection that remembers. */
 export class Recorder extends Decoder {
@@ -36,8 +44,10 @@ export class Recorder extends Decoder {
 
 export const recorder: Sink<Recorder> = {
   text: (connection, text) => connection.events.push(`text:${hex(utf8(text))}`),
-  textBytes: (connection, bytes, start, end) => connection.events.push(`text:${hex(bytes.subarray(start, end))}`),
-  binary: (connection, bytes, start, end) => connection.events.push(`binary:${hex(bytes.subarray(start, end))}`),
+  textBytes: (connection, bytes, start, end) =>
+    connection.events.push(`text:${hex(bytes.subarray(start, end))}`),
+  binary: (connection, bytes, start, end) =>
+    connection.events.push(`binary:${hex(bytes.subarray(start, end))}`),
   ping: (connection, bytes, start, end) => connection.events.push(`ping:${hex(bytes.subarray(start, end))}`),
   pong: (connection, bytes, start, end) => connection.events.push(`pong:${hex(bytes.subarray(start, end))}`),
   close: (connection, code, reason) => connection.events.push(`close:${code}:${reason}`),

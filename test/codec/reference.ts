@@ -15,7 +15,10 @@ export function hex(bytes: Uint8Array): string {
 
 export function unhex(text: string): Uint8Array {
   const digits = text.replaceAll(/\s/g, "");
-  return Uint8Array.from({ length: digits.length / 2 }, (_, at) => parseInt(digits.slice(at * 2, at * 2 + 2), 16));
+  return Uint8Array.from(
+    { length: digits.length / 2 },
+    (_, at) => parseInt(digits.slice(at * 2, at * 2 + 2), 16),
+  );
 }
 
 export function concat(...parts: Uint8Array[]): Uint8Array {
@@ -112,7 +115,9 @@ export function decodeReference(stream: Uint8Array, rules: Rules): Outcome {
     const head = 2 + extra + (rules.server ? 4 : 0);
     if (byte(head - 1) === undefined) return { events, failure: null };
     const key = rules.server ? bytes.slice(at + head - 4, at + head) : [0, 0, 0, 0];
-    const there = bytes.slice(at + head, at + head + length).map((next, index) => next ^ (key[index % 4] ?? 0));
+    const there = bytes.slice(at + head, at + head + length).map((next, index) =>
+      next ^ (key[index % 4] ?? 0)
+    );
     const whole = there.length === length;
     if (opcode >= 8) {
       if (!whole) return { events, failure: null };
@@ -143,5 +148,8 @@ function close(payload: number[], events: string[]): Outcome {
   }
   const reason = payload.slice(2);
   if (textState(reason) !== "valid") return { events, failure: 1007 };
-  return { events: [...events, `close:${code}:${new TextDecoder().decode(Uint8Array.from(reason))}`], failure: null };
+  return {
+    events: [...events, `close:${code}:${new TextDecoder().decode(Uint8Array.from(reason))}`],
+    failure: null,
+  };
 }
