@@ -9,7 +9,8 @@
 // kernel has yet to gather them, while our frames are already one piece.
 //
 // Chunks are masked in place, so a chunk that is decoded twice is masked with its key again: the payload and the key
-// are such that it is ASCII both ways. Each contender is checked on bytes of its own before it is timed.
+// are such that it is ASCII both ways. We also move fragments together in the chunk: where there are fragments, the
+// chunk is copied afresh before each push, for every contender, and that copy is in the figures. Each contender is checked on bytes of its own before it is timed.
 
 import { Buffer } from "node:buffer";
 import process from "node:process";
@@ -145,7 +146,14 @@ function decodeContender(name: string, shape: Shape, push: (chunk: Buffer) => vo
     }
     if (last instanceof Uint8Array) assertBytes(lastBytes(last, name), shape.payload, name);
   };
-  return { name, check, run: () => push(chunk) };
+  const template = Buffer.from(chunk);
+  const run = shape.fragmented
+    ? () => {
+      chunk.set(template, 0);
+      push(chunk);
+    }
+    : () => push(chunk);
+  return { name, check, run };
 }
 
 function decodeCell([name, shape]: [string, Shape]): Cell {

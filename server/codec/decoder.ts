@@ -106,6 +106,7 @@ export class Decoder {
         if (position === before) this.stop();
       }
     }
+    if (this.assembler !== null) this.assembler.settle();
     if (failures !== null) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
   }
 
@@ -119,15 +120,8 @@ export class Decoder {
       // A header that began in an earlier chunk: byte by byte until it is whole or wrong.
       let headerBytes = 0;
       while (headerBytes === 0 && position < end) {
-        held.holdHeader(chunk, position, ++position);
-        headerBytes = readHeader(
-          this.settings,
-          this.inflater !== null,
-          held,
-          held.header as Uint8Array,
-          0,
-          held.headerBytes,
-        ); // made by holdHeader
+        const begun = held.holdHeader(chunk, position, ++position);
+        headerBytes = readHeader(this.settings, this.inflater !== null, held, begun, 0, held.headerBytes);
       }
       if (headerBytes <= 0) return position;
       if (this.settings.maskBit !== 0) maskKey = readMaskKey(held.header as Uint8Array, headerBytes - 4);
@@ -202,9 +196,9 @@ export class Decoder {
     found.compressed = held.compressed;
     found.bits = held.bits;
     found.validated = true;
-    found.bytes = held.bytes;
-    found.start = 0;
-    found.end = held.length;
+    found.bytes = held.run ?? held.bytes;
+    found.start = held.run === null ? 0 : held.runStart;
+    found.end = found.start + held.receivedBytes;
     this.letGo(held);
     return stop;
   }

@@ -3,7 +3,7 @@
 // Servers write with NO_MASK, which is the default; clients pass a key from `randomMaskKey`.
 
 import { Buffer } from "node:buffer";
-import { isControl, type MessageOpcode, Opcode } from "./opcode.ts";
+import { isControl, Opcode } from "./opcode.ts";
 import { applyMask, NO_MASK, writeMaskKey } from "./mask.ts";
 import { maxUtf8Bytes, utf8Bytes, writeUtf8 } from "./utf8.ts";
 
@@ -118,8 +118,10 @@ export function writeTextFrame(
   return end;
 }
 
-/** From the bench cell `encode/binary`: below it, a loop copies faster than a view and the runtime's copy. */
-const NATIVE_COPY_FROM_BYTES = 48;
+/** From the bench cell `choice/encode/binary`: from here on the runtime copies a whole array faster than a loop. */
+const NATIVE_COPY_FROM_BYTES = 12;
+/** The same for part of an array, which needs a view. */
+const NATIVE_PART_FROM_BYTES = 32;
 
 /** Copies `source[start, end)` to `offset`; the two may not overlap. Answers where the copy ends. */
 export function copyBytes(
@@ -130,12 +132,12 @@ export function copyBytes(
   end: number,
 ): number {
   const length = end - start;
-  if (length < NATIVE_COPY_FROM_BYTES) {
-    for (let at = 0; at < length; at++) target[offset + at] = source[start + at] as number; // below `end`
-  } else if (length === source.length) {
+  if (length === source.length && length >= NATIVE_COPY_FROM_BYTES) {
     target.set(source, offset);
-  } else {
+  } else if (length >= NATIVE_PART_FROM_BYTES) {
     target.set(source.subarray(start, end), offset);
+  } else {
+    for (let at = 0; at < length; at++) target[offset + at] = source[start + at] as number; // below `end`
   }
   return offset + length;
 }
@@ -191,7 +193,7 @@ export function writeControlFrame(
   return writeFrame(target, offset, FIN | opcode, payload, 0, payload.length, maskKey);
 }
 
-/** From the bench cell `encode/prepared`: above it, guessing that a text is ASCII beats counting its bytes. */
+/** From the bench cell `choice/encode/prepared`: above it, guessing that a text is ASCII beats counting its bytes. */
 const COUNT_UP_TO_CHARACTERS = 1_024;
 
 const encoder = new TextEncoder();
@@ -232,9 +234,4 @@ export function framePayload(first: number, payload: Uint8Array, maskKey: number
   const frame = Buffer.allocUnsafe(frameHeaderBytes(payload.length, maskKey !== NO_MASK) + payload.length);
   writeFrame(frame, 0, first, payload, 0, payload.length, maskKey);
   return frame;
-}
-
-/** The first byte of a message's first or only frame. */
-export function firstByte(opcode: MessageOpcode, compressed: boolean): number {
-  return FIN | opcode | (compressed ? RSV1 : 0);
 }

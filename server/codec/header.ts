@@ -137,7 +137,7 @@ function withinLimits(
   let compressed = (first & RSV1) !== 0;
   let fragments = 1;
   if (held !== null && held.opcode !== Opcode.Continuation) {
-    total += held.length;
+    total += held.receivedBytes;
     compressed = held.compressed;
     fragments += held.fragments;
   }

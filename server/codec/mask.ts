@@ -3,17 +3,18 @@
 // Three ways to the same result, by length: bytes, words, vectors. `maskPlain` is what they are tested against.
 
 import { randomFillSync } from "node:crypto";
-import process from "node:process";
 import { maskTile, tile, TILE_BYTES } from "./simd.ts";
 
 /** In place of a key: the frame is not masked. No key is negative. */
 export const NO_MASK = -1;
 
-/** From the bench cell `mask/words`: below it, finding the words costs more than they save. */
-const WORDS_FROM_BYTES = 24;
+const bun = "Bun" in globalThis;
 
-/** From the bench cell `mask/vectors`: below it, copying in and out of the tile costs more than vectors save. */
-const VECTORS_FROM_BYTES = process.versions["bun"] === undefined ? 768 : 2_048;
+/** From the bench cell `choice/mask/words`: below it, finding the words costs more than they save. */
+const WORDS_FROM_BYTES = bun ? 64 : 32;
+
+/** From the bench cell `choice/mask/vectors`: below it, copying in and out of the tile costs more than vectors save. */
+const VECTORS_FROM_BYTES = bun ? 1_536 : 512;
 
 /** What a byte outside ASCII leaves in the bits that masking returns, in any of a word's four bytes. */
 export const NON_ASCII_BITS = 0x80808080 | 0;

@@ -11,9 +11,6 @@ export const Opcode = {
 } as const;
 export type Opcode = typeof Opcode[keyof typeof Opcode];
 
-/** The opcodes that can begin a message. */
-export type MessageOpcode = typeof Opcode.Text | typeof Opcode.Binary;
-
 /** Whether an opcode (0 to 15) is a control frame's, defined or reserved (RFC 6455 section 5.5). */
 export function isControl(opcode: number): boolean {
   return opcode >= Opcode.Close;

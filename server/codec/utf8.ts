@@ -2,7 +2,6 @@
 // the bytes come. Knows bytes and strings, never frames. Each fast path has the plain version beside it.
 
 import { Buffer, isAscii, isUtf8 } from "node:buffer";
-import process from "node:process";
 import { NON_ASCII_BITS } from "./mask.ts";
 
 /**
@@ -16,17 +15,17 @@ interface ByteConversions {
 }
 const { latin1Slice, utf8Slice, utf8Write } = Buffer.prototype as unknown as ByteConversions;
 
-const bun = process.versions["bun"] !== undefined;
-const deno = process.versions["deno"] !== undefined;
+const bun = "Bun" in globalThis;
+const deno = "Deno" in globalThis;
 
-/** From the bench cell `utf8/short text`: up to it, characters are put together here; above, in the runtime. */
-const SHORT_DECODE_BYTES = bun ? 3 : 8;
+/** From the bench cell `choice/utf8/short text`: up to it, characters are put together here; above, in the runtime. */
+const SHORT_DECODE_BYTES = bun ? 3 : 11;
 
-/** From the bench cell `utf8/short write`: up to it, ASCII is written here; above, by the runtime. */
-const SHORT_ENCODE_CHARACTERS = deno ? 40 : 16;
+/** From the bench cell `choice/utf8/short write`: up to it, ASCII is written here; above, by the runtime. */
+const SHORT_ENCODE_CHARACTERS = deno ? 40 : 24;
 
-/** From the bench cell `utf8/validate`: from here on a view for the runtime's validator pays. */
-const NATIVE_VALIDATION_BYTES = 48;
+/** From the bench cell `choice/utf8/validate`: from here on a view for the runtime's validator pays. */
+const NATIVE_VALIDATION_BYTES = 32;
 
 /** The state of a validator between characters: everything so far is whole and valid. */
 export const UTF8_ACCEPT = 0;

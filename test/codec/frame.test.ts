@@ -2,7 +2,6 @@ import { describe, it } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   binaryFrameBytes,
-  firstByte,
   frameHeaderBytes,
   MAX_HEADER_BYTES,
   maxTextFrameBytes,
@@ -76,9 +75,5 @@ describe("frame", () => {
       RangeError,
     );
     assertThrows(() => writeControlFrame(new Uint8Array(200), 0, Opcode.Text, unhex("61")), TypeError);
-  });
-
-  it("begins with opcode, FIN and, when it is compressed, RSV1", () => {
-    assertEquals([firstByte(Opcode.Text, false), firstByte(Opcode.Binary, true)], [0x81, 0xc2]);
   });
 });
