@@ -4,7 +4,7 @@
 
 import { Opcode } from "./opcode.ts";
 import { copyBytes, MAX_CONTROL_PAYLOAD_BYTES, MAX_HEADER_BYTES } from "./frame.ts";
-import { applyMask, NO_MASK, NON_ASCII_BITS, rotateKey } from "./mask.ts";
+import { applyMask, type MaskKey, NO_MASK, NON_ASCII_BITS, rotateKey } from "./mask.ts";
 import { asciiBits, UTF8_ACCEPT, UTF8_REJECT, validateUtf8 } from "./utf8.ts";
 import { Buffer } from "node:buffer";
 
@@ -41,7 +41,7 @@ export class Assembler {
   frameOpcode: Opcode = Opcode.Continuation;
   frameFin = false;
   remainingBytes = 0;
-  maskKey: number = NO_MASK;
+  maskKey: MaskKey = NO_MASK;
 
   // A header that is not complete, and the payload of a control frame that is not complete.
   headerBytes = 0;
@@ -68,7 +68,7 @@ export class Assembler {
   }
 
   /** A frame of the message, or a control frame in between, begins. */
-  beginFrame(opcode: Opcode, fin: boolean, payloadBytes: number, maskKey: number): void {
+  beginFrame(opcode: Opcode, fin: boolean, payloadBytes: number, maskKey: MaskKey): void {
     this.frameOpen = true;
     this.frameOpcode = opcode;
     this.frameFin = fin;

@@ -1,7 +1,7 @@
 // The end of a connection as the wire sees it: close payloads and codes (RFC 6455 sections 5.5.1 and 7.4), and the
 // close handshake as states that say who began. Pure functions; when to close, and timeouts, are the engine's.
 
-import { NO_MASK } from "./mask.ts";
+import { type MaskKey, NO_MASK } from "./mask.ts";
 import { isValidUtf8, utf8Bytes, writeUtf8 } from "./utf8.ts";
 import { FIN, MAX_CONTROL_PAYLOAD_BYTES, writeFrame } from "./frame.ts";
 import { Opcode } from "./opcode.ts";
@@ -59,7 +59,7 @@ export function writeCloseFrame(
   offset: number,
   code: number = NO_STATUS,
   reason: string = "",
-  maskKey: number = NO_MASK,
+  maskKey: MaskKey = NO_MASK,
 ): number {
   const first = FIN | Opcode.Close;
   if (typeof reason !== "string") throw new TypeError("a reason is a string");

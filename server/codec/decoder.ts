@@ -7,7 +7,7 @@ import { FaultCode, ProtocolError } from "./errors.ts";
 import { FIN, MAX_CONTROL_PAYLOAD_BYTES } from "./frame.ts";
 import type { Sink } from "./sink.ts";
 import { type DecoderSettings, header, readHeader, refuse } from "./header.ts";
-import { applyMask, NO_MASK, NON_ASCII_BITS, readMaskKey } from "./mask.ts";
+import { applyMask, type MaskKey, NO_MASK, NON_ASCII_BITS, readMaskKey } from "./mask.ts";
 import { asciiBits, decodeText, decodeValid, isValidUtf8, UTF8_ACCEPT } from "./utf8.ts";
 import { type Assembler, giveBackAssembler, takeAssembler } from "./assembler.ts";
 import { closeReasonIsValid, NO_STATUS, readCloseCode } from "./closing.ts";
@@ -115,7 +115,7 @@ export class Decoder {
     const held = this.assembler;
     if (held !== null && held.frameOpen) return this.continueFrame(held, chunk, position, end);
     let payloadStart: number;
-    let maskKey: number = NO_MASK;
+    let maskKey: MaskKey = NO_MASK;
     if (held !== null && held.headerBytes > 0) {
       // A header that began in an earlier chunk: byte by byte until it is whole or wrong.
       let headerBytes = 0;
@@ -141,7 +141,7 @@ export class Decoder {
   }
 
   /** The frame of the header just read begins at `start`: found, if it is whole and stands alone; else assembled. */
-  private beginFrame(chunk: Uint8Array, start: number, end: number, maskKey: number): number {
+  private beginFrame(chunk: Uint8Array, start: number, end: number, maskKey: MaskKey): number {
     const { opcode, fin, compressed, payloadBytes } = header;
     const stop = start + payloadBytes;
     const control = isControl(opcode);

@@ -10,7 +10,7 @@ import { Buffer } from "node:buffer";
 import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, inflateRawSync } from "node:zlib";
 import { Opcode } from "./opcode.ts";
 import { FIN, framePayload, prepareFrame, RSV1 } from "./frame.ts";
-import { NO_MASK } from "./mask.ts";
+import { type MaskKey, NO_MASK } from "./mask.ts";
 
 /** The largest window, which is the default (RFC 7692 section 7.1.2). */
 export const MAX_WINDOW_BITS = 15;
@@ -324,7 +324,7 @@ export class Deflater {
    * negotiated `server_no_context_takeover` and at least this window, and a message that would not shrink comes
    * uncompressed. With takeover it is for this connection and in this order only.
    */
-  prepareFrame(message: string | Uint8Array, maskKey: number = NO_MASK): Uint8Array {
+  prepareFrame(message: string | Uint8Array, maskKey: MaskKey = NO_MASK): Uint8Array {
     const text = typeof message === "string";
     const payload = text ? Buffer.from(message) : message;
     const output = takeSpareOutput(compressedLimitBytes(payload.length));

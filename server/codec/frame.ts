@@ -4,7 +4,7 @@
 
 import { Buffer } from "node:buffer";
 import { isControl, Opcode } from "./opcode.ts";
-import { applyMask, NO_MASK, writeMaskKey } from "./mask.ts";
+import { applyMask, type MaskKey, NO_MASK, writeMaskKey } from "./mask.ts";
 import { maxUtf8Bytes, utf8Bytes, writeUtf8 } from "./utf8.ts";
 
 /** The bit that ends a message (RFC 6455 section 5.2). */
@@ -49,7 +49,7 @@ export function writeHeader(
   offset: number,
   first: number,
   payloadBytes: number,
-  maskKey: number = NO_MASK,
+  maskKey: MaskKey = NO_MASK,
 ): number {
   const masked = maskKey === NO_MASK ? 0 : MASKED;
   target[offset] = first;
@@ -67,7 +67,7 @@ export function writeHeader(
     writeUint32(target, at + 4, payloadBytes);
     at += 8;
   }
-  if (masked === 0) return at;
+  if (maskKey === NO_MASK) return at;
   writeMaskKey(target, at, maskKey);
   return at + 4;
 }
@@ -97,7 +97,7 @@ export function writeTextFrame(
   target: Uint8Array,
   offset: number,
   text: string,
-  maskKey: number = NO_MASK,
+  maskKey: MaskKey = NO_MASK,
 ): number {
   const characters = text.length;
   if (target.length - offset < maxTextFrameBytes(characters)) throw new RangeError("no room for the frame");
@@ -153,7 +153,7 @@ export function writeFrame(
   source: Uint8Array,
   start: number,
   end: number,
-  maskKey: number = NO_MASK,
+  maskKey: MaskKey = NO_MASK,
 ): number {
   const payloadBytes = end - start;
   if (target.length - offset < payloadBytes + frameHeaderBytes(payloadBytes, maskKey !== NO_MASK)) {
@@ -170,7 +170,7 @@ export function writeBinaryFrame(
   target: Uint8Array,
   offset: number,
   payload: Uint8Array,
-  maskKey: number = NO_MASK,
+  maskKey: MaskKey = NO_MASK,
 ): number {
   return writeFrame(target, offset, FIN | Opcode.Binary, payload, 0, payload.length, maskKey);
 }
@@ -184,7 +184,7 @@ export function writeControlFrame(
   offset: number,
   opcode: Opcode,
   payload: Uint8Array,
-  maskKey: number = NO_MASK,
+  maskKey: MaskKey = NO_MASK,
 ): number {
   if (!isControl(opcode)) throw new TypeError("not a control opcode");
   if (payload.length > MAX_CONTROL_PAYLOAD_BYTES) {
@@ -202,7 +202,7 @@ const encoder = new TextEncoder();
  * A whole message as one frame, header and payload in one array: made once, sent to every subscriber. The array
  * belongs to the caller and must not be changed while it is in use.
  */
-export function prepareFrame(message: string | Uint8Array, maskKey: number = NO_MASK): Uint8Array {
+export function prepareFrame(message: string | Uint8Array, maskKey: MaskKey = NO_MASK): Uint8Array {
   if (typeof message !== "string") return framePayload(FIN | Opcode.Binary, message, maskKey);
   const characters = message.length;
   if (characters > COUNT_UP_TO_CHARACTERS) {
@@ -218,7 +218,7 @@ export function prepareFrame(message: string | Uint8Array, maskKey: number = NO_
 }
 
 /** The frame of a text that is ASCII, or null if it is not. */
-function prepareAscii(text: string, maskKey: number): Uint8Array | null {
+function prepareAscii(text: string, maskKey: MaskKey): Uint8Array | null {
   const characters = text.length;
   const header = frameHeaderBytes(characters, maskKey !== NO_MASK);
   const frame = Buffer.allocUnsafe(header + characters);
@@ -230,7 +230,7 @@ function prepareAscii(text: string, maskKey: number): Uint8Array | null {
 }
 
 /** One frame as an array of its own. `first` is the first byte of its header. */
-export function framePayload(first: number, payload: Uint8Array, maskKey: number = NO_MASK): Uint8Array {
+export function framePayload(first: number, payload: Uint8Array, maskKey: MaskKey = NO_MASK): Uint8Array {
   const frame = Buffer.allocUnsafe(frameHeaderBytes(payload.length, maskKey !== NO_MASK) + payload.length);
   writeFrame(frame, 0, first, payload, 0, payload.length, maskKey);
   return frame;

@@ -1,12 +1,15 @@
-// Masking (RFC 6455 section 5.3): XOR with a four-byte key, the same operation both ways. A key is an unsigned
-// 32-bit number whose lowest byte is the first on the wire. Knows bytes and keys, never frames.
+// Masking (RFC 6455 section 5.3): XOR with a four-byte key, the same operation both ways. A key is a signed 32-bit
+// integer (JavaScriptCore is slow with others) whose lowest byte is the first on the wire. Knows bytes and keys, never frames.
 // Three ways to the same result, by length: bytes, words, vectors. `maskPlain` is what they are tested against.
 
 import { randomFillSync } from "node:crypto";
 import { maskTile, tile, TILE_BYTES } from "./simd.ts";
 
-/** In place of a key: the frame is not masked. No key is negative. */
-export const NO_MASK = -1;
+/** A key, or that there is none. */
+export type MaskKey = number | undefined;
+
+/** In place of a key: the frame is not masked. */
+export const NO_MASK = undefined;
 
 const bun = "Bun" in globalThis;
 
@@ -26,7 +29,7 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
  */
 export function rotateKey(key: number, bytes: number): number {
   const shift = (bytes & 3) << 3;
-  return ((key >>> shift) | (key << (32 - shift))) >>> 0;
+  return (key >>> shift) | (key << (32 - shift));
 }
 
 /**
@@ -79,7 +82,7 @@ export function maskWords(bytes: Uint8Array, start: number, end: number, key: nu
   const base = bytes.byteOffset;
   const head = -(base + start) & 3;
   const firstWord = start + head;
-  const wordKey = rotateKey(key, head) | 0;
+  const wordKey = rotateKey(key, head);
   let bits = 0;
   for (let at = start, rest = key; at < firstWord; at++, rest >>>= 8) {
     bits |= bytes[at] = bytes[at] as number ^ (rest & 0xff);
@@ -118,10 +121,10 @@ export function maskVectors(bytes: Uint8Array, start: number, end: number, key: 
       // The step of 64 bytes runs past the payload; what is there must not count as text.
       const padded = (length + 63) & ~63;
       for (let pad = length; pad < padded; pad++) tile[pad] = key >>> ((pad & 3) << 3);
-      high |= maskTile(padded, key | 0);
+      high |= maskTile(padded, key);
       part.set(tile.subarray(0, length), 0);
     } else {
-      high |= maskTile(TILE_BYTES, key | 0);
+      high |= maskTile(TILE_BYTES, key);
       part.set(tile, 0);
     }
   }
@@ -129,7 +132,7 @@ export function maskVectors(bytes: Uint8Array, start: number, end: number, key: 
 }
 
 const KEY_POOL_KEYS = 2_048;
-const keyPool = new Uint32Array(KEY_POOL_KEYS);
+const keyPool = new Int32Array(KEY_POOL_KEYS);
 let nextKey = KEY_POOL_KEYS;
 
 /** An unpredictable key for one frame (RFC 6455 sections 5.3 and 10.3), from a pool filled now and then. */
@@ -144,8 +147,8 @@ export function randomMaskKey(): number {
 /** The key that stands on the wire as `bytes[offset, offset + 4)`. */
 export function readMaskKey(bytes: Uint8Array, offset: number): number {
   // Four bytes that the caller has seen to be there.
-  return ((bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) |
-    ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0;
+  return (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) |
+    ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24);
 }
 
 /** Writes a key as it stands on the wire, four bytes at `offset`. */

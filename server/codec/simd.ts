@@ -3,7 +3,7 @@
 // than that loop. Only mask.ts may call it; where SIMD is missing, `maskTile` is null and the loops do the work.
 
 /** The tile: what is copied in, masked and copied out at a time. It stays within the first-level cache. */
-export const TILE_BYTES = 8_192;
+export const TILE_BYTES = 16_384;
 
 /** Masks `memory[0, end)` (in steps of 64 bytes) and answers whether a byte of the result has its high bit set. */
 export type MaskTile = (end: number, key: number) => number;
