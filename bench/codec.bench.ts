@@ -13,7 +13,9 @@
 // chunk is copied afresh before each push, for every contender, and that copy is in the figures. Each contender is checked on bytes of its own before it is timed.
 
 import { Buffer } from "node:buffer";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { Decoder } from "../server/codec/decoder.ts";
 import { decoderSettings } from "../server/codec/header.ts";
 import type { Sink } from "../server/codec/sink.ts";
@@ -194,7 +196,8 @@ function payloadsOf(stream: Uint8Array, masked: boolean): Uint8Array {
 }
 
 /** Encodes all messages of a shape and answers how many bytes came of it. */
-function encodeOurs({ kind, masked, fragmented, payload, messages }: Shape, text: string): number {
+function encodeOurs(shape: Shape, text: string, parts: readonly Uint8Array[]): number {
+  const { kind, masked, fragmented, payload, messages } = shape;
   const opcode = kind === "binary" ? Opcode.Binary : Opcode.Text;
   let end = 0;
   let referenced = 0;
@@ -202,14 +205,14 @@ function encodeOurs({ kind, masked, fragmented, payload, messages }: Shape, text
     const key = masked ? randomMaskKey() : NO_MASK;
     if (fragmented) {
       for (let index = 0; index < FRAGMENTS; index++) {
-        const [from, to] = part(payload.length, index);
+        const fragment = parts[index] as Uint8Array; // one for each
         const first = (index === 0 ? opcode : 0) | (index === FRAGMENTS - 1 ? FIN : 0);
-        if (masked || to - from < BY_REFERENCE_FROM_BYTES) {
-          end = writeFrame(outbox, end, first, payload, from, to, key);
+        if (masked || fragment.length < BY_REFERENCE_FROM_BYTES) {
+          end = writeFrame(outbox, end, first, fragment, 0, fragment.length, key);
         } else {
-          end = writeHeader(outbox, end, first, to - from);
-          program.last = payload.subarray(from, to);
-          referenced += to - from;
+          end = writeHeader(outbox, end, first, fragment.length);
+          program.last = fragment;
+          referenced += fragment.length;
         }
       }
     } else if (kind === "text") {
@@ -238,8 +241,8 @@ function countingSocket(): CountingSocket {
     uncork() {},
     write(data) {
       if (typeof data === "string") {
-        const length = outbox.write(data);
-        if (this.kept !== null) this.kept.push(outbox.slice(0, length));
+        const length = outbox.write(data, this.bytes);
+        if (this.kept !== null) this.kept.push(outbox.slice(this.bytes, this.bytes + length));
         this.bytes += length;
       } else {
         if (this.kept !== null) this.kept.push(data);
@@ -304,12 +307,11 @@ function encodeCell([name, shape]: [string, Shape]): Cell {
   const ours: Contender = {
     name: "ours",
     check: () => {
-      const bytes = encodeOurs(shape, text);
-      const byReference = kind !== "text" || fragmented;
-      if (!masked && byReference && payload.length >= BY_REFERENCE_FROM_BYTES) {
-        // Payloads by reference: the headers, and the count of everything, are what there is to check.
-        const frames = fragmented ? FRAGMENTS : 1;
-        const size = payload.length / frames;
+      const bytes = encodeOurs(shape, text, parts);
+      const frames = fragmented ? FRAGMENTS : 1;
+      const size = payload.length / frames;
+      if (!masked && kind === "binary" && size >= BY_REFERENCE_FROM_BYTES) {
+        // Payloads by reference: the count of everything is what there is to check.
         const whole = messages * frames * (frameHeaderBytes(size, false) + size);
         if (bytes !== whole) throw new Error(`ours: ${bytes} bytes of ${whole}`);
         return;
@@ -317,7 +319,7 @@ function encodeCell([name, shape]: [string, Shape]): Cell {
       assertBytes(payloadsOf(outbox.subarray(0, bytes), masked), expected, "ours");
     },
     run: () => {
-      program.received += encodeOurs(shape, text);
+      program.received += encodeOurs(shape, text, parts);
     },
   };
   const theirs = rivals.map((ws) => encodeTheirs(ws, shape, text, parts, expected));
@@ -339,10 +341,36 @@ function* cells(): Iterable<Cell> {
   yield* partCells(options.filter, process.argv.includes("--choices"));
 }
 
+/**
+ * A process for each group of cells: in one process for all, JavaScriptCore stops compiling after a few hundred cells
+ * and interprets what comes late, whoever's it is.
+ */
+function runGroups(): void {
+  const groups = ["decode", "encode"].flatMap((way) => SIZES.map((size) => `${way} ${size} `));
+  groups.push("mask ", "utf8 ", "flate ");
+  const runtime = "Deno" in globalThis ? ["run", "--allow-all"] : process.execArgv;
+  const behind: string[] = [];
+  let cellCount = 0;
+  for (const group of groups) {
+    const args = [...runtime, fileURLToPath(import.meta.url), ...process.argv.slice(2), `--cell=${group}`];
+    const { stdout, status } = spawnSync(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    if (status !== 0) throw new Error(`${group}: exit code ${status}`);
+    const lines = stdout.toString().split("\n");
+    const table = lines.filter((line) => /^(?:decode|encode|mask|utf8|deflate|inflate|choice)\b/.test(line));
+    cellCount += table.length;
+    behind.push(...lines.filter((line) => line.startsWith("behind:")));
+    console.log(table.join("\n"));
+  }
+  console.log(
+    `\n${cellCount} cells, ${cellCount - behind.length} in which the first contender is ahead of all.`,
+  );
+  for (const line of behind) console.log(line);
+}
+
 const options = readOptions();
-console.log(
-  `Node ${process.version}${
-    process.versions["bun"] ? ` (Bun ${process.versions["bun"]})` : ""
-  }, ns per message`,
-);
-await runTable(cells(), options);
+if (options.filter === "") {
+  runGroups();
+} else {
+  console.log("ns per message");
+  await runTable(cells(), options);
+}

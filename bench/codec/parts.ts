@@ -155,7 +155,7 @@ function* deflateCells(): Iterable<Cell> {
       streamed(payload, roundTrip),
     ];
     yield {
-      name: `deflate/one-shot deflate/stream ${size}`,
+      name: `deflate ${size}`,
       messages: 1,
       contenders: [...contenders, oneShot],
     };

@@ -2,9 +2,9 @@
 // A shared compressor keeps nothing between messages and serves any number of connections; a dedicated one keeps
 // its window. Knows nothing of frames or of what was negotiated.
 //
-// zlib's streams are driven through their native handle: a stream's own way takes a turn of the event loop per
-// message (bench cell `deflate/stream`), and the one-shot functions set a compressor up each time
-// (`deflate/one-shot`). The one-shot functions are the plain version, and what is used where the handle is not.
+// zlib's streams are driven through their native handle: a stream's own way takes a turn of the thread pool per
+// message, and the one-shot functions set a compressor up each time (bench cell `deflate 125`, contenders `stream`
+// and `one-shot`). The one-shot functions are the plain version, and what is used where the handle is not.
 
 import { Buffer } from "node:buffer";
 import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, inflateRawSync } from "node:zlib";

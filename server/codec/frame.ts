@@ -31,7 +31,7 @@ export const MAX_HEADER_BYTES = 14;
 const SIZE_32 = 2 ** 32;
 
 /** From here on a payload is better handed to the socket as it is, behind `writeHeader`, than copied. */
-export const BY_REFERENCE_FROM_BYTES = 16_384;
+export const BY_REFERENCE_FROM_BYTES = 4_096;
 
 /** How many bytes the header of a frame takes. */
 export function frameHeaderBytes(payloadBytes: number, masked: boolean): number {
