@@ -62,6 +62,7 @@ try {
     deflate: oneOf(Object.values(DeflateMode), flags.deflate, "deflate"),
     deflateThresholdBytes: 0,
     maxHttpBodyBytes: 0,
+    handshakeTimeoutSeconds: 10,
     closeTimeoutSeconds: 1,
     idleTimeoutSeconds: 0,
     clock: systemClock,

@@ -135,6 +135,8 @@ export interface ListenOptions {
   readonly deflateThresholdBytes: number;
   /** An HTTP request body above this is refused with 413. */
   readonly maxHttpBodyBytes: number;
+  /** A request head, with its body, that is not complete after this ends the connection. */
+  readonly handshakeTimeoutSeconds: number;
   /** A closing socket whose backlog has not left after this is terminated. */
   readonly closeTimeoutSeconds: number;
   /**

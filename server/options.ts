@@ -20,6 +20,7 @@ export interface Options {
   readonly maxErrors: number;
   readonly maxIdleTopics: number;
   readonly maxHttpBodyBytes: number;
+  readonly handshakeTimeoutSeconds: number;
   readonly deflate: DeflateMode;
   readonly deflateThresholdBytes: number;
   readonly heartbeatSeconds: number;
@@ -127,6 +128,13 @@ export const optionSpecs: Readonly<Record<OptionName, OptionSpec>> = {
     "topics without subscribers whose offsets are remembered",
   ),
   maxHttpBodyBytes: integer(MIB, "bytes", 0, GIB, "largest body of an HTTP request"),
+  handshakeTimeoutSeconds: integer(
+    10,
+    "seconds",
+    1,
+    255,
+    "how long a request may take to arrive (engine uws: always 10)",
+  ),
   deflate: choice(
     DeflateMode.Off,
     Object.values(DeflateMode),

@@ -5,11 +5,12 @@
 import { type Engine, ListenError, type ListenOptions, type Message, SendStatus } from "../engine.ts";
 import { DeflateMode, type Handlers, type Listener, type RequestHead } from "../engine.ts";
 import { NativeListener } from "./native/listener.ts";
-import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./native/request.ts";
+import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./request.ts";
 import { NativeSocket } from "./native/socket.ts";
 
-/** The longest that Bun takes. */
+/** The longest that Bun takes, for WebSockets and for HTTP. */
 const MAX_IDLE_TIMEOUT_SECONDS = 960;
+const MAX_HTTP_IDLE_SECONDS = 255;
 
 type Native<Data> = Bun.ServerWebSocket<Attachment<Data>>;
 
@@ -131,7 +132,7 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
     port: options.port,
     // One byte more than is allowed lets a body that is too large be told from one that fits.
     maxRequestBodySize: options.maxHttpBodyBytes + 1,
-    idleTimeout: 30,
+    idleTimeout: Math.min(options.handshakeTimeoutSeconds, MAX_HTTP_IDLE_SECONDS),
     development: false,
     fetch: (request, server) => handleRequest(request, server, listener),
     error(error) {

@@ -6,7 +6,7 @@ import process from "node:process";
 import type { Engine } from "../engine.ts";
 
 /** The values of the `engine` option. */
-export const engineNames = ["auto", "bun", "uws"] as const;
+export const engineNames = ["auto", "bun", "uws", "ts"] as const;
 export type EngineName = typeof engineNames[number];
 
 /** An engine that cannot run here; `message` says in one line why and what to do. */
@@ -48,11 +48,32 @@ async function loadUws(): Promise<Engine> {
   }
 }
 
+async function loadTs(): Promise<Engine> {
+  return (await import("./ts/engine.ts")).tsEngine;
+}
+
+/** The native engine of this runtime where it can be loaded, else our own. */
+async function loadAuto(): Promise<Engine> {
+  const runtime = runtimeName();
+  if (runtime === "deno") return await loadTs();
+  if (runtime === "bun") return await loadBun();
+  return await loadUws().catch((error) => {
+    if (error instanceof EngineUnavailable) return loadTs();
+    throw error;
+  });
+}
+
+const loaders: Readonly<Record<EngineName, () => Promise<Engine>>> = {
+  auto: loadAuto,
+  bun: loadBun,
+  uws: loadUws,
+  ts: loadTs,
+};
+
 /**
  * Loads an engine.
  * @throws {EngineUnavailable} when it cannot run here
  */
 export function pickEngine(name: EngineName): Promise<Engine> {
-  if (name === "auto") return runtimeName() === "bun" ? loadBun() : loadUws();
-  return name === "bun" ? loadBun() : loadUws();
+  return loaders[name]();
 }

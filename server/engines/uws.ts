@@ -15,7 +15,7 @@ import type {
 import { DeflateMode, type Engine, type Handlers, type HttpResponse, type Listener } from "../engine.ts";
 import { ListenError, type ListenOptions, type Message, type RequestHead, SendStatus } from "../engine.ts";
 import { NativeListener } from "./native/listener.ts";
-import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./native/request.ts";
+import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./request.ts";
 import { NativeSocket } from "./native/socket.ts";
 
 type Uws = typeof import("uWebSockets.js");

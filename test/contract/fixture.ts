@@ -68,6 +68,7 @@ export async function listen(
     deflate: DeflateMode.Off,
     deflateThresholdBytes: 1024,
     maxHttpBodyBytes: 1024,
+    handshakeTimeoutSeconds: 10,
     closeTimeoutSeconds: 10,
     idleTimeoutSeconds: 0,
     clock: systemClock,

@@ -14,7 +14,7 @@ import {
   type RequestHead,
   type UpgradeAnswer,
 } from "../../engine.ts";
-import { asksForWebSocket, handshakeRefusal, internalError } from "./request.ts";
+import { askHttp, asksForWebSocket, askUpgrade, handshakeRefusal } from "../request.ts";
 import type { NativeContext } from "./socket.ts";
 import { messageLength, TopicTable } from "./topics.ts";
 
@@ -100,16 +100,7 @@ export class NativeListener<Data> implements Listener, NativeContext<Data> {
   decideUpgrade(head: RequestHead): UpgradeAnswer<Data> | Promise<UpgradeAnswer<Data>> {
     const refusal = handshakeRefusal(head.method, head.headers);
     if (refusal !== undefined) return { accept: false, response: refusal };
-    const failed = (error: unknown): UpgradeAnswer<Data> => {
-      this.handlers.failed(error, undefined);
-      return { accept: false, response: internalError };
-    };
-    try {
-      const answer = this.handlers.upgrade(head);
-      return answer instanceof Promise ? answer.catch(failed) : answer;
-    } catch (error) {
-      return failed(error);
-    }
+    return askUpgrade(this.handlers, head);
   }
 
   /** Asks the handlers about a plain request. */
@@ -118,12 +109,7 @@ export class NativeListener<Data> implements Listener, NativeContext<Data> {
       const refusal = handshakeRefusal(request.method, request.headers);
       if (refusal !== undefined) return refusal;
     }
-    try {
-      return await this.handlers.http(request);
-    } catch (error) {
-      this.handlers.failed(error, undefined);
-      return internalError;
-    }
+    return await askHttp(this.handlers, request);
   }
 
   private finishWhenEmpty(): void {

@@ -1,9 +1,9 @@
 /**
- * What the native engines' HTTP sides have in common: the refusal of handshakes that RFC 6455 does not allow, which
- * they let through in part, and answers to requests that go wrong before a handler has seen them.
+ * What the engines' HTTP sides have in common: asking the handlers so that a fault costs only the request, the refusal
+ * of handshakes that RFC 6455 does not allow and native engines let through, and how addresses are written.
  */
 import { Buffer } from "node:buffer";
-import type { HttpResponse } from "../../engine.ts";
+import type { Handlers, HttpRequest, HttpResponse, RequestHead, UpgradeAnswer } from "../engine.ts";
 
 const WEBSOCKET_VERSION = "13";
 const KEY_BYTES = 16;
@@ -14,7 +14,34 @@ export function textAnswer(status: number, text: string, headers: Record<string,
 }
 
 export const payloadTooLarge: HttpResponse = textAnswer(413, "The request body is too large.");
-export const internalError: HttpResponse = textAnswer(500, "Internal error.");
+const internalError: HttpResponse = textAnswer(500, "Internal error.");
+
+/** Asks about a handshake; the answer comes at once unless the handler takes its time. A fault of ours is a 500. */
+export function askUpgrade<Data>(
+  handlers: Handlers<Data>,
+  head: RequestHead,
+): UpgradeAnswer<Data> | Promise<UpgradeAnswer<Data>> {
+  const failed = (error: unknown): UpgradeAnswer<Data> => {
+    handlers.failed(error, undefined);
+    return { accept: false, response: internalError };
+  };
+  try {
+    const answer = handlers.upgrade(head);
+    return answer instanceof Promise ? answer.catch(failed) : answer;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** Asks for the answer to a plain request. A fault of ours is a 500. */
+export async function askHttp<Data>(handlers: Handlers<Data>, request: HttpRequest): Promise<HttpResponse> {
+  try {
+    return await handlers.http(request);
+  } catch (error) {
+    handlers.failed(error, undefined);
+    return internalError;
+  }
+}
 
 /** Whether a request asks for a WebSocket at all. */
 export function asksForWebSocket(headers: ReadonlyMap<string, string>): boolean {

@@ -1,0 +1,49 @@
+/**
+ * What the engine needs of a runtime's TCP: a socket that takes bytes and says how many still wait, and a listener.
+ * One implementation per runtime family; neither knows what the bytes mean.
+ */
+
+/** Who hears what happens on a socket; it changes once, when HTTP becomes WebSocket. */
+export interface TcpHandler {
+  /** `chunk` may be changed in place and is only lent: it is valid until the call returns. */
+  received(chunk: Uint8Array): void;
+  /** Nothing waits any more. */
+  drained(): void;
+  /** The peer sends no more; it may still read. */
+  peerEnded(): void;
+  /** The connection is gone; nothing is called after this. */
+  closed(): void;
+}
+
+export interface TcpSocket {
+  handler: TcpHandler;
+  /** Bytes that were taken and have not reached the operating system. */
+  readonly pendingBytes: number;
+  /** The peer's address; empty once the connection is gone. */
+  readonly remoteAddress: string;
+  /**
+   * Takes all of `bytes`, which must not change afterwards unless `mayReuse` is given: then the caller may write over
+   * them as soon as the call returns, and what did not leave at once is copied.
+   */
+  write(bytes: Uint8Array, mayReuse: boolean): void;
+  /** Sends a FIN once everything has left; reading goes on. */
+  end(): void;
+  /** Drops the connection now. */
+  destroy(): void;
+}
+
+export interface TcpListener {
+  readonly port: number;
+  /** Stops accepting; sockets live on. */
+  close(): void;
+}
+
+export interface TcpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Called for each accepted connection; answers who handles it. */
+  accept(socket: TcpSocket): TcpHandler;
+}
+
+/** How a runtime listens. Rejects with the runtime's own error when the address cannot be taken. */
+export type TcpListen = (options: TcpOptions) => Promise<TcpListener>;
