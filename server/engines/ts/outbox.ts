@@ -2,6 +2,7 @@
  * Where frames are put together before they leave: one buffer for all connections. While a connection's read is being
  * handled it owns the buffer, and everything sent to it leaves in one write at the end.
  */
+import { Buffer } from "node:buffer";
 import {
   binaryFrameBytes,
   BY_REFERENCE_FROM_BYTES,
@@ -17,7 +18,7 @@ const OUTBOX_BYTES = 64 * 1024;
 type Owner = Connection<unknown>;
 
 export class Outbox {
-  private readonly buffer = new Uint8Array(new ArrayBuffer(OUTBOX_BYTES));
+  private readonly buffer = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
   private length = 0;
   private owner: Owner | undefined = undefined;
 
