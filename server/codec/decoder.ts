@@ -60,14 +60,13 @@ export class Decoder {
   }
 
   /**
-   * Takes the next bytes from the peer, which are changed in place and not kept, and calls the sink for everything
+   * Takes the next bytes from the peer, `chunk[0, end)`, which are changed in place and not kept, and calls the sink for everything
    * they complete. What the sink throws is thrown from here, once the rest of the chunk has been delivered: if more
    * than one call threw, as an AggregateError. May not be called from a sink for the same connection.
    */
-  push(chunk: Uint8Array, sink: Sink<this>): void {
+  push(chunk: Uint8Array, sink: Sink<this>, end: number = chunk.length): void {
     const { maskBit, maxPayloadBytes } = this.settings;
     const keyBytes = maskBit === 0 ? 0 : 4;
-    const end = chunk.length;
     let position = 0;
     let failures: unknown[] | null = null;
     while (position < end && !this.ended) {

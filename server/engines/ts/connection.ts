@@ -123,9 +123,9 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
 
   // What TCP tells.
 
-  received(chunk: Uint8Array): void {
+  received(bytes: Uint8Array, length: number): void {
     if (this.isEnded) return;
-    this.listener.receive(this, chunk);
+    this.listener.receive(this, bytes, length);
   }
 
   drained(): void {
@@ -256,17 +256,17 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
 
   /** Frames to go out behind what is collected; they must not change afterwards. */
   write(frames: Uint8Array): void {
-    if (!this.listener.outbox.append(this, frames)) this.tcp.write(frames, false);
+    if (!this.listener.outbox.append(this, frames)) this.tcp.write(frames);
   }
 
   /** For the outbox alone: a frame that is too large to be collected. */
   writeDirectly(frame: Uint8Array): void {
-    this.tcp.write(frame, false);
+    this.tcp.write(frame);
   }
 
   /** For the outbox alone: bytes that it will write over. */
-  writeCollected(bytes: Uint8Array): void {
-    this.tcp.write(bytes, true);
+  writeCollected(bytes: Uint8Array, start: number, end: number): void {
+    this.tcp.writeLent(bytes, start, end);
   }
 
   private control(opcode: Opcode, payload: Uint8Array): void {

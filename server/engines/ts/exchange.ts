@@ -36,8 +36,9 @@ export class Exchange<Data> implements TcpHandler {
     this.startDeadline();
   }
 
-  received(chunk: Uint8Array): void {
+  received(bytes: Uint8Array, length: number): void {
     if (this.finished) return;
+    const chunk = bytes.subarray(0, length);
     if (this.request !== undefined) return this.hold(chunk);
     const used = this.head.push(chunk);
     if (used === NEED_MORE) return;
@@ -107,7 +108,7 @@ export class Exchange<Data> implements TcpHandler {
     if (this.finished) return;
     const keepAlive = request.minorVersion === 1 &&
       !/\bclose\b/i.test(request.headers.get("connection") ?? "") && !this.listener.isClosing;
-    this.tcp.write(encodeResponse(answer, request.method === "HEAD", keepAlive), false);
+    this.tcp.write(encodeResponse(answer, request.method === "HEAD", keepAlive));
     if (!keepAlive) return this.finish();
     this.request = undefined;
     this.answering = false;
@@ -115,7 +116,7 @@ export class Exchange<Data> implements TcpHandler {
     this.startDeadline();
     const next = this.held;
     this.held = NOTHING;
-    if (next.length > 0) this.received(next);
+    if (next.length > 0) this.received(next, next.length);
   }
 
   private upgrade(request: ParsedHead): void {
@@ -131,7 +132,7 @@ export class Exchange<Data> implements TcpHandler {
     if (this.finished) return;
     if (!answer.accept || this.listener.isClosing) {
       const response = answer.accept ? textAnswer(503, "The server is shutting down.") : answer.response;
-      this.tcp.write(encodeResponse(response, false, false), false);
+      this.tcp.write(encodeResponse(response, false, false));
       return this.finish();
     }
     const agreement = this.listener.compressions.agree(offer.extensions);
@@ -150,7 +151,7 @@ export class Exchange<Data> implements TcpHandler {
   }
 
   private refuse(why: Refusal): void {
-    this.tcp.write(refusalResponse(why), false);
+    this.tcp.write(refusalResponse(why));
     this.finish();
   }
 

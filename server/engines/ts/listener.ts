@@ -106,20 +106,20 @@ export class TsListener<Data> implements Listener {
   ): void {
     const connection = new Connection(this, tcp, data, agreement);
     tcp.handler = connection;
-    tcp.write(response, false);
+    tcp.write(response);
     try {
       this.handlers.open(connection);
     } catch (error) {
       connection.faulted(error);
     }
-    if (early.length > 0) connection.received(early);
+    if (early.length > 0) connection.received(early, early.length);
   }
 
   /** One read of a connection: every frame in it is handled, and answered with one write. */
-  receive(connection: Connection<Data>, chunk: Uint8Array): void {
+  receive(connection: Connection<Data>, bytes: Uint8Array, length: number): void {
     const previous = this.outbox.begin(connection as Connection<unknown>);
     try {
-      connection.push(chunk, this.sink);
+      connection.push(bytes, this.sink, length);
     } finally {
       this.outbox.finish(previous);
     }

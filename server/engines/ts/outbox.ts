@@ -61,7 +61,7 @@ export class Outbox {
       ? writeTextFrame(this.buffer, start, message)
       : writeBinaryFrame(this.buffer, start, message);
     if (to === this.owner) this.length = end;
-    else to.writeCollected(this.buffer.subarray(start, end));
+    else to.writeCollected(this.buffer, start, end);
   }
 
   /** Collects finished frames if `to` is the owner; answers whether it did. Large ones are not copied. */
@@ -85,6 +85,6 @@ export class Outbox {
     const { owner, length } = this;
     if (owner === undefined || length === 0) return;
     this.length = 0;
-    owner.writeCollected(this.buffer.subarray(0, length));
+    owner.writeCollected(this.buffer, 0, length);
   }
 }

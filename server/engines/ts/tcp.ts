@@ -5,8 +5,8 @@
 
 /** Who hears what happens on a socket; it changes once, when HTTP becomes WebSocket. */
 export interface TcpHandler {
-  /** `chunk` may be changed in place and is only lent: it is valid until the call returns. */
-  received(chunk: Uint8Array): void;
+  /** The peer sent `bytes[0, length)`. They may be changed in place and are only lent, until the call returns. */
+  received(bytes: Uint8Array, length: number): void;
   /** Nothing waits any more. */
   drained(): void;
   /** The peer sends no more; it may still read. */
@@ -21,11 +21,10 @@ export interface TcpSocket {
   readonly pendingBytes: number;
   /** The peer's address; empty once the connection is gone. */
   readonly remoteAddress: string;
-  /**
-   * Takes all of `bytes`, which must not change afterwards unless `mayReuse` is given: then the caller may write over
-   * them as soon as the call returns, and what did not leave at once is copied.
-   */
-  write(bytes: Uint8Array, mayReuse: boolean): void;
+  /** Takes all of `bytes`, which must not change afterwards. */
+  write(bytes: Uint8Array): void;
+  /** Takes `bytes[start, end)`, which the caller may write over as soon as the call returns. */
+  writeLent(bytes: Uint8Array, start: number, end: number): void;
   /** Sends a FIN once everything has left; reading goes on. */
   end(): void;
   /** Drops the connection now. */

@@ -2,6 +2,13 @@
 import { Buffer } from "node:buffer";
 import type { TcpHandler, TcpListener, TcpOptions, TcpSocket } from "./tcp.ts";
 
+/**
+ * Where small reads are copied to: the codec looks at bytes as words too, and the first such look at an array of Bun's
+ * costs more than the copy.
+ */
+const READ_BYTES = 64 * 1024;
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+
 class BunTcp implements TcpSocket {
   handler: TcpHandler;
   pendingBytes = 0;
@@ -19,16 +26,14 @@ class BunTcp implements TcpSocket {
     return this.socket.remoteAddress ?? "";
   }
 
-  write(bytes: Uint8Array, mayReuse: boolean): void {
-    let taken = 0;
-    if (this.pendingBytes === 0) {
-      taken = this.socket.write(bytes as Uint8Array<ArrayBuffer>);
-      // Negative: the connection is gone, and `closed` is on its way.
-      if (taken === bytes.length || taken < 0) return;
-    }
-    const rest = bytes.subarray(taken);
-    (this.queue ??= []).push(mayReuse ? Buffer.from(rest) : rest);
-    this.pendingBytes += rest.length;
+  write(bytes: Uint8Array): void {
+    const taken = this.offer(bytes, 0, bytes.length);
+    if (taken < bytes.length) this.keep(taken === 0 ? bytes : bytes.subarray(taken));
+  }
+
+  writeLent(bytes: Uint8Array, start: number, end: number): void {
+    const taken = this.offer(bytes, start, end);
+    if (start + taken < end) this.keep(Buffer.from(bytes.subarray(start + taken, end)));
   }
 
   end(): void {
@@ -38,6 +43,18 @@ class BunTcp implements TcpSocket {
 
   destroy(): void {
     this.socket.terminate();
+  }
+
+  /** How much of `bytes[start, end)` is dealt with: nothing while earlier bytes wait, all when the connection is gone. */
+  private offer(bytes: Uint8Array, start: number, end: number): number {
+    if (this.pendingBytes > 0) return 0;
+    const taken = this.socket.write(bytes as Uint8Array<ArrayBuffer>, start, end - start);
+    return taken < 0 ? end - start : taken;
+  }
+
+  private keep(bytes: Uint8Array): void {
+    (this.queue ??= []).push(bytes);
+    this.pendingBytes += bytes.length;
   }
 
   handleDrain(): void {
@@ -72,7 +89,10 @@ export function listenBun(options: TcpOptions): Promise<TcpListener> {
         socket.data = new BunTcp(socket, options.accept);
       },
       data(socket, chunk) {
-        socket.data.handler.received(chunk);
+        const { length } = chunk;
+        if (length > READ_BYTES) return socket.data.handler.received(chunk, length);
+        readBuffer.set(chunk);
+        socket.data.handler.received(readBuffer, length);
       },
       drain(socket) {
         socket.data.handleDrain();

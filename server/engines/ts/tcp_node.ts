@@ -32,11 +32,14 @@ class NodeTcp implements TcpSocket {
     return this.socket.remoteAddress ?? "";
   }
 
-  write(bytes: Uint8Array, mayReuse: boolean): void {
-    const { socket } = this;
-    if (mayReuse && (writesLater || socket.writableLength > 0)) bytes = Buffer.from(bytes);
-    socket.write(bytes);
-    if (socket.writableLength > 0) this.watch();
+  write(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+    if (this.socket.writableLength > 0) this.watch();
+  }
+
+  writeLent(bytes: Uint8Array, start: number, end: number): void {
+    const view = bytes.subarray(start, end);
+    this.write(writesLater || this.socket.writableLength > 0 ? Buffer.from(view) : view);
   }
 
   end(): void {
@@ -62,7 +65,7 @@ class NodeTcp implements TcpSocket {
 
 // Shared by all sockets: closures of its own would cost each idle connection more than the rest of it.
 function onData(this: Socket, chunk: Buffer): void {
-  (this as Carrier)[tcpOf].handler.received(chunk);
+  (this as Carrier)[tcpOf].handler.received(chunk, chunk.length);
 }
 
 function onEnd(this: Socket): void {
@@ -83,7 +86,7 @@ const LISTEN_BACKLOG = 4096;
 const READ_BYTES = 64 * 1024;
 
 function onRead(this: unknown, length: number, buffer: Uint8Array): boolean {
-  (this as Carrier)[tcpOf].handler.received(buffer.subarray(0, length));
+  (this as Carrier)[tcpOf].handler.received(buffer, length);
   return true;
 }
 
