@@ -64,19 +64,19 @@ export function maskPlain(bytes: Uint8Array, start: number, end: number, key: nu
   return bits;
 }
 
-// The words of the buffer that was masked last. Reads come many from one buffer, and making a view costs as
-// much as masking fifty bytes. It keeps one read buffer alive per process.
-let wordsBuffer: ArrayBufferLike | null = null;
+// The words of the bytes that were masked last. Reads come many from one buffer, and making a view costs as much as
+// masking fifty bytes; on Bun even asking for the buffer is felt. It keeps one read buffer alive per process.
+let wordsOf: Uint8Array | null = null;
 let words: Int32Array = new Int32Array(0);
 
 /** Four bytes at a time. Same contract as `applyMask`; little-endian machines only. */
 export function maskWords(bytes: Uint8Array, start: number, end: number, key: number): number {
   // Below eight bytes there may be no whole word between head and tail.
   if (end - start < 8) return maskPlain(bytes, start, end, key);
-  const buffer = bytes.buffer;
-  if (buffer !== wordsBuffer) {
-    words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
-    wordsBuffer = buffer;
+  if (bytes !== wordsOf) {
+    const { buffer } = bytes;
+    if (buffer !== words.buffer) words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+    wordsOf = bytes;
   }
   const view = words;
   const base = bytes.byteOffset;
