@@ -303,6 +303,27 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       assertLessOrEqual(most, limits.maxBackpressureBytes * 1.125 + oneTurn);
     });
 
+    it("7. what waits in a backlog arrives unchanged, whatever is sent to others meanwhile", async () => {
+      const fixture = await start({ maxBackpressureBytes: 64 * 1024 * 1024 }, {
+        message: (socket, message) => void socket.send(message),
+      });
+      const { client } = await join(fixture, "slow");
+      const other = await join(fixture, "other");
+      client.pause();
+      const text = (i: number) => `${i} ${String.fromCharCode(97 + i % 26).repeat(1000 + (i * 7919) % 3000)}`;
+      const count = 5_000;
+      for (let i = 0; i < count; i++) {
+        client.send(Opcode.Text, text(i));
+        if (i % 500 === 0) {
+          other.client.send(Opcode.Text, "turn");
+          await other.client.receiveTexts(1 + i / 500);
+        }
+      }
+      client.resume();
+      const received = await client.receiveTexts(count);
+      assert(received.every((message, i) => message === text(i)), "a message was changed");
+    });
+
     it("7. after Queued, drain comes once bytes have left", async () => {
       const fixture = await start();
       const { client, socket } = await join(fixture, "a");

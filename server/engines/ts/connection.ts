@@ -264,9 +264,9 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     this.tcp.write(frame);
   }
 
-  /** For the outbox alone: bytes that it will write over. */
-  writeCollected(bytes: Uint8Array, start: number, end: number): void {
-    this.tcp.writeLent(bytes, start, end);
+  /** For the outbox alone: bytes that it would like to write over. Answers whether it may. */
+  writeCollected(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.tcp.writeLent(bytes, start, end);
   }
 
   private control(opcode: Opcode, payload: Uint8Array): void {

@@ -18,7 +18,7 @@ const OUTBOX_BYTES = 64 * 1024;
 type Owner = Connection<unknown>;
 
 export class Outbox {
-  private readonly buffer = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+  private buffer = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
   private length = 0;
   private owner: Owner | undefined = undefined;
 
@@ -61,7 +61,7 @@ export class Outbox {
       ? writeTextFrame(this.buffer, start, message)
       : writeBinaryFrame(this.buffer, start, message);
     if (to === this.owner) this.length = end;
-    else to.writeCollected(this.buffer, start, end);
+    else this.leave(to, start, end);
   }
 
   /** Collects finished frames if `to` is the owner; answers whether it did. Large ones are not copied. */
@@ -85,6 +85,14 @@ export class Outbox {
     const { owner, length } = this;
     if (owner === undefined || length === 0) return;
     this.length = 0;
-    owner.writeCollected(this.buffer, 0, length);
+    this.leave(owner, 0, length);
+  }
+
+  private leave(to: Owner, start: number, end: number): void {
+    if (to.writeCollected(this.buffer, start, end)) return;
+    // The bytes are still on their way out; what others have collected before them goes on in a new buffer.
+    const buffer = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+    this.buffer.copy(buffer, 0, 0, this.length);
+    this.buffer = buffer;
   }
 }

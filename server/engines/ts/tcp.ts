@@ -23,8 +23,11 @@ export interface TcpSocket {
   readonly remoteAddress: string;
   /** Takes all of `bytes`, which must not change afterwards. */
   write(bytes: Uint8Array): void;
-  /** Takes `bytes[start, end)`, which the caller may write over as soon as the call returns. */
-  writeLent(bytes: Uint8Array, start: number, end: number): void;
+  /**
+   * Takes `bytes[start, end)`. Answers whether the caller may write over them at once; if not, `bytes` are not the
+   * caller's any more.
+   */
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean;
   /** Sends a FIN once everything has left; reading goes on. */
   end(): void;
   /** Drops the connection now. */

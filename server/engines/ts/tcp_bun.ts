@@ -31,9 +31,10 @@ class BunTcp implements TcpSocket {
     if (taken < bytes.length) this.keep(taken === 0 ? bytes : bytes.subarray(taken));
   }
 
-  writeLent(bytes: Uint8Array, start: number, end: number): void {
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean {
     const taken = this.offer(bytes, start, end);
     if (start + taken < end) this.keep(Buffer.from(bytes.subarray(start + taken, end)));
+    return true;
   }
 
   end(): void {

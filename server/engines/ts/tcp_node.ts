@@ -37,9 +37,11 @@ class NodeTcp implements TcpSocket {
     if (this.socket.writableLength > 0) this.watch();
   }
 
-  writeLent(bytes: Uint8Array, start: number, end: number): void {
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean {
     const view = bytes.subarray(start, end);
-    this.write(writesLater || this.socket.writableLength > 0 ? Buffer.from(view) : view);
+    const copied = writesLater || this.pendingBytes > 0;
+    this.write(copied ? Buffer.from(view) : view);
+    return copied || this.pendingBytes === 0;
   }
 
   end(): void {
