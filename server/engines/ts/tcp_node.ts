@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
 import process from "node:process";
+import { type DirectWriter, directWriter, type WriteOwner } from "./node_write.ts";
 import type { TcpHandler, TcpListener, TcpOptions, TcpSocket } from "./tcp.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -14,22 +15,38 @@ const writesLater = process.versions["deno"] !== undefined;
 const tcpOf = Symbol("tcp");
 type Carrier = Socket & { [tcpOf]: NodeTcp };
 
-class NodeTcp implements TcpSocket {
+abstract class NodeTcp implements TcpSocket {
   handler: TcpHandler;
-  private readonly socket: Socket;
-  private watching = false;
+  protected readonly socket: Socket;
 
   constructor(socket: Socket, accept: TcpOptions["accept"]) {
     this.socket = socket;
     this.handler = accept(this);
   }
 
-  get pendingBytes(): number {
-    return this.socket.writableLength;
-  }
+  abstract readonly pendingBytes: number;
+  abstract write(bytes: Uint8Array): void;
+  abstract writeLent(bytes: Uint8Array, start: number, end: number): boolean;
 
   get remoteAddress(): string {
     return this.socket.remoteAddress ?? "";
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+}
+
+/** The documented way. */
+class StreamTcp extends NodeTcp {
+  private watching = false;
+
+  get pendingBytes(): number {
+    return this.socket.writableLength;
   }
 
   write(bytes: Uint8Array): void {
@@ -44,14 +61,6 @@ class NodeTcp implements TcpSocket {
     return copied || this.pendingBytes === 0;
   }
 
-  end(): void {
-    this.socket.end();
-  }
-
-  destroy(): void {
-    this.socket.destroy();
-  }
-
   /** node:net's own `drain` comes only above its high-water mark; an empty write behind the others tells of any. */
   private watch(): void {
     if (this.watching || this.socket.destroyed) return;
@@ -63,6 +72,53 @@ class NodeTcp implements TcpSocket {
       else this.handler.drained();
     });
   }
+}
+
+/** The short way, see node_write.ts. */
+class DirectTcp extends NodeTcp implements WriteOwner {
+  private readonly writer: DirectWriter;
+  /** Writes that have not left yet. */
+  private writes = 0;
+  private endWhenDrained = false;
+
+  constructor(socket: Socket, accept: TcpOptions["accept"], writer: DirectWriter) {
+    super(socket, accept);
+    this.writer = writer;
+  }
+
+  get pendingBytes(): number {
+    return this.writes === 0 ? 0 : this.writer.waitingBytes(this.socket);
+  }
+
+  write(bytes: Uint8Array): void {
+    const outcome = this.writer.write(this.socket, bytes, this);
+    if (outcome > 0) this.writes++;
+    // The read side may not notice a peer that is gone: `close` follows.
+    else if (outcome < 0) this.socket.destroy();
+  }
+
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean {
+    const waited = this.writes > 0;
+    const view = bytes.subarray(start, end);
+    this.write(waited ? Buffer.from(view) : view);
+    return waited || this.writes === 0;
+  }
+
+  override end(): void {
+    if (this.writes > 0) this.endWhenDrained = true;
+    else this.socket.end();
+  }
+
+  written(status: number): void {
+    if (--this.writes > 0 || status !== 0 || this.socket.destroyed) return;
+    if (this.endWhenDrained) this.socket.end();
+    this.handler.drained();
+  }
+}
+
+function adopt(socket: Socket, { accept, documentedOnly }: TcpOptions): NodeTcp {
+  if (!documentedOnly && directWriter?.serves(socket)) return new DirectTcp(socket, accept, directWriter);
+  return new StreamTcp(socket, accept);
 }
 
 // Shared by all sockets: closures of its own would cost each idle connection more than the rest of it.
@@ -121,10 +177,10 @@ function acceptIntoOneBuffer(server: Server, accepted: (socket: Socket) => void)
   };
 }
 
-export function listenNode({ host, port, accept }: TcpOptions): Promise<TcpListener> {
+export function listenNode(options: TcpOptions): Promise<TcpListener> {
   return new Promise((resolve, reject) => {
     const accepted = (socket: Socket) => {
-      (socket as Carrier)[tcpOf] = new NodeTcp(socket, accept);
+      (socket as Carrier)[tcpOf] = adopt(socket, options);
       socket.on("end", onEnd).on("close", onClose).on("error", onError);
     };
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -132,9 +188,10 @@ export function listenNode({ host, port, accept }: TcpOptions): Promise<TcpListe
       socket.on("data", onData);
     });
     server.once("error", reject);
+    const { host, port } = options;
     server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", reject);
-      acceptIntoOneBuffer(server, accepted);
+      if (!options.documentedOnly) acceptIntoOneBuffer(server, accepted);
       const address = server.address();
       const taken = typeof address === "object" && address !== null ? address.port : port;
       resolve({ port: taken, close: () => void server.close() });
