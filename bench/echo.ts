@@ -56,6 +56,7 @@ try {
   const listener = await engine.listen<undefined>({
     host: HOST,
     port,
+    tls: undefined,
     maxPayloadBytes: MAX_MESSAGE_BYTES,
     maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
     slowPolicy: SlowPolicy.Skip,

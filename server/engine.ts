@@ -120,11 +120,19 @@ export interface Handlers<Data> {
   failed(error: unknown, socket: Socket<Data> | undefined): void;
 }
 
+/** Where the certificate chain and its key are: PEM files. */
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 /** Everything an engine must be told; none of its own defaults apply. */
 export interface ListenOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
+  /** Undefined for plain TCP. */
+  readonly tls: TlsFiles | undefined;
   /** A message above this many bytes, after inflating, ends the connection. */
   readonly maxPayloadBytes: number;
   /** The backlog of one socket above which messages for it are dropped. One message more than this may wait. */
@@ -149,7 +157,7 @@ export interface ListenOptions {
 
 /** An engine that listens. */
 export interface Listener {
-  /** `ws://host:port`, with the port that was really taken. */
+  /** `ws://host:port`, or `wss:` with TLS, with the port that was really taken. */
   readonly url: string;
   /** Delivers one message to every subscriber of `topic`, in the order of the calls. */
   publish(topic: string, message: Message): void;
@@ -161,11 +169,11 @@ export interface Listener {
 /** A way to serve WebSockets. */
 export interface Engine {
   readonly name: string;
-  /** @throws {ListenError} when the address cannot be taken */
+  /** @throws {ListenError} when the address cannot be taken or the TLS files cannot be used */
   listen<Data>(options: ListenOptions, handlers: Handlers<Data>): Promise<Listener>;
 }
 
-/** The address could not be taken; `message` says which and why in one line. */
+/** An engine cannot listen; `message` says where and why in one line. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 }

@@ -11,6 +11,8 @@ export interface Options {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  readonly tlsCert: string;
+  readonly tlsKey: string;
   readonly engine: EngineName;
   readonly node: string;
   readonly maxMessageBytes: number;
@@ -97,6 +99,14 @@ export const optionSpecs: Readonly<Record<OptionName, OptionSpec>> = {
     form: "a URL path that starts with /",
     help: "path of the WebSocket endpoint",
   },
+  tlsCert: {
+    type: "text",
+    default: "",
+    pattern: /^/,
+    form: "a file",
+    help: "PEM file of the certificate chain; with --tls-key, serves wss:",
+  },
+  tlsKey: { type: "text", default: "", pattern: /^/, form: "a file", help: "PEM file of its private key" },
   engine: choice("auto", engineNames, "what serves the sockets; auto takes the native one of the runtime"),
   node: {
     type: "text",
@@ -220,6 +230,9 @@ function contradictions(options: Options): string[] {
     problems.push(
       `maxMessageBytes (${options.maxMessageBytes}) must not be more than maxBackpressureBytes (${options.maxBackpressureBytes}), or one message could fill a connection's backlog`,
     );
+  }
+  if ((options.tlsCert === "") !== (options.tlsKey === "")) {
+    problems.push("tlsCert and tlsKey go together; only one of them is set");
   }
   if (/^\/(health|ready|metrics|api(\/.*)?)$/.test(options.path)) {
     problems.push(`path (${options.path}) is taken by an HTTP route`);

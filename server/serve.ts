@@ -67,6 +67,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   try {
     running.listener = await engine.listen({
       ...options,
+      tls: options.tlsCert === "" ? undefined : { certFile: options.tlsCert, keyFile: options.tlsKey },
       maxPayloadBytes: options.maxMessageBytes,
       closeTimeoutSeconds: options.shutdownTimeoutSeconds,
       idleTimeoutSeconds: options.heartbeatSeconds === 0

@@ -2,10 +2,17 @@
  * The engine `bun`: Bun.serve, the uWebSockets inside Bun. It runs on Bun only. Bun answers a send with a positive
  * number for sent, -1 for queued and 0 for dropped, takes 0 as "no limit" for the backlog, and closes gracefully.
  */
-import { type Engine, ListenError, type ListenOptions, type Message, SendStatus } from "../engine.ts";
+import { type Engine, type ListenOptions, type Message, SendStatus } from "../engine.ts";
 import { DeflateMode, type Handlers, type Listener, type RequestHead } from "../engine.ts";
 import { NativeListener } from "./native/listener.ts";
-import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./request.ts";
+import {
+  asksForWebSocket,
+  listenError,
+  listenUrl,
+  payloadTooLarge,
+  plainAddress,
+  readTls,
+} from "./request.ts";
 import { NativeSocket } from "./native/socket.ts";
 
 /** The longest that Bun takes, for WebSockets and for HTTP. */
@@ -130,6 +137,7 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
     reusePort: false,
     hostname: options.host,
     port: options.port,
+    ...(options.tls === undefined ? {} : { tls: readTls(options.tls) }),
     // One byte more than is allowed lets a body that is too large be told from one that fits.
     maxRequestBodySize: options.maxHttpBodyBytes + 1,
     idleTimeout: Math.min(options.handshakeTimeoutSeconds, MAX_HTTP_IDLE_SECONDS),
@@ -168,7 +176,7 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
     },
   });
   return listener.attach({
-    url: `ws://${authority(options.host, server.port ?? options.port)}`,
+    url: listenUrl(options, server.port ?? options.port),
     publish: (topic, message, compress) => {
       server.publish(topic, message as string | Uint8Array<ArrayBuffer>, compress);
     },
@@ -183,11 +191,7 @@ export const bunEngine: Engine = {
     try {
       return Promise.resolve(serve(options, handlers));
     } catch (error) {
-      const code = (error as { code?: string }).code;
-      const why = code === "EADDRINUSE" ? "the port is in use" : (error as Error).message;
-      return Promise.reject(
-        new ListenError(`cannot listen on ${authority(options.host, options.port)}: ${why}`),
-      );
+      return Promise.reject(listenError(options, error));
     }
   },
 };

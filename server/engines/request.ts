@@ -3,6 +3,8 @@
  * of handshakes that RFC 6455 does not allow and native engines let through, and how addresses are written.
  */
 import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
+import { ListenError, type ListenOptions, type TlsFiles } from "../engine.ts";
 import type { Handlers, HttpRequest, HttpResponse, RequestHead, UpgradeAnswer } from "../engine.ts";
 
 const WEBSOCKET_VERSION = "13";
@@ -89,6 +91,23 @@ export function plainAddress(address: string): string {
   const words = mapped.split(":").map((word) => parseInt(word, 16));
   const [high = 0, low = 0] = words;
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+}
+
+/** Where a listener is reached. */
+export function listenUrl({ host, tls }: ListenOptions, port: number): string {
+  return `${tls === undefined ? "ws" : "wss"}://${authority(host, port)}`;
+}
+
+/** A runtime's error on listening as one line for people. */
+export function listenError({ host, port }: ListenOptions, error: unknown): ListenError {
+  const { code, message } = error as { code?: string; message: string };
+  const why = code === "EADDRINUSE" ? "the port is in use" : message.split("\n")[0];
+  return new ListenError(`cannot listen on ${authority(host, port)}: ${why}`);
+}
+
+/** Certificate and key as PEM text. */
+export function readTls({ certFile, keyFile }: TlsFiles): { cert: string; key: string } {
+  return { cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") };
 }
 
 /** `host:port` as it stands in a URL. */

@@ -8,6 +8,7 @@ import { STATUS_CODES } from "node:http";
 import type {
   HttpRequest as NativeRequest,
   HttpResponse as NativeResponse,
+  TemplatedApp,
   us_listen_socket,
   us_socket_context_t,
   WebSocket as NativeWebSocket,
@@ -15,7 +16,14 @@ import type {
 import { DeflateMode, type Engine, type Handlers, type HttpResponse, type Listener } from "../engine.ts";
 import { ListenError, type ListenOptions, type Message, type RequestHead, SendStatus } from "../engine.ts";
 import { NativeListener } from "./native/listener.ts";
-import { asksForWebSocket, authority, payloadTooLarge, plainAddress } from "./request.ts";
+import {
+  asksForWebSocket,
+  listenError,
+  listenUrl,
+  payloadTooLarge,
+  plainAddress,
+  readTls,
+} from "./request.ts";
 import { NativeSocket } from "./native/socket.ts";
 
 type Uws = typeof import("uWebSockets.js");
@@ -201,9 +209,16 @@ function compressionOf(uws: Uws, mode: DeflateMode): number {
     : uws.DEDICATED_COMPRESSOR_32KB | uws.DEDICATED_DECOMPRESSOR_32KB;
 }
 
+function createApp(uws: Uws, { tls }: ListenOptions): TemplatedApp {
+  if (tls === undefined) return uws.App();
+  // The engine reads the files itself and says nothing of what is wrong with them.
+  readTls(tls);
+  return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
+}
+
 function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>): Promise<Listener> {
   const listener = new NativeListener(options, handlers);
-  const app = uws.App();
+  const app = createApp(uws, options);
   app.ws<Attachment<Data>>("/*", {
     maxPayloadLength: options.maxPayloadBytes * NATIVE_PAYLOAD_FACTOR,
     maxBackpressure: 0,
@@ -236,11 +251,10 @@ function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>)
   return new Promise((resolve, reject) => {
     const taken: Taken = (token) => {
       if (token === false) {
-        const why = "the address is in use or not ours to take";
-        return reject(new ListenError(`cannot listen on ${authority(options.host, options.port)}: ${why}`));
+        return reject(listenError(options, new Error("the address is in use or not ours to take")));
       }
       resolve(listener.attach({
-        url: `ws://${authority(options.host, uws.us_socket_local_port(token))}`,
+        url: listenUrl(options, uws.us_socket_local_port(token)),
         publish: (topic, message, compress) => {
           app.publish(topic, message, typeof message !== "string", compress);
         },
@@ -258,5 +272,14 @@ function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>)
 
 /** @param uws the loaded native module */
 export function uwsEngine(uws: Uws): Engine {
-  return { name: "uws", listen: (options, handlers) => serve(uws, options, handlers) };
+  return {
+    name: "uws",
+    async listen(options, handlers) {
+      try {
+        return await serve(uws, options, handlers);
+      } catch (error) {
+        throw error instanceof ListenError ? error : listenError(options, error);
+      }
+    },
+  };
 }

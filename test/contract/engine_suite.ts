@@ -2,6 +2,7 @@
  * The promises of the engine contract, each a named test that every engine runs. An engine that truly cannot keep one
  * names it in `exceptions` with the reason, and README.md's engine table says so too.
  */
+import { fileURLToPath } from "node:url";
 import { after, before, describe, it } from "node:test";
 import { assert, assertEquals, assertFalse, assertGreater, assertLessOrEqual } from "@std/assert";
 import { type Engine, SendStatus, SlowPolicy, type Socket } from "../../server/engine.ts";
@@ -588,6 +589,24 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       });
       assertEquals(tooLarge.status, 413);
       await tooLarge.text();
+    });
+
+    it("TLS carries the same, large messages too, and files that cannot be read are one clear error", async () => {
+      const file = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
+      const tls = { certFile: file("localhost.cert.pem"), keyFile: file("localhost.key.pem") };
+      const fixture = await start({ tls }, { message: (socket, message) => void socket.send(message) });
+      assert(fixture.url.startsWith("wss://"), fixture.url);
+      const { client, socket } = await join(fixture, "a");
+      const large = "l".repeat(60_000);
+      client.send(Opcode.Text, large);
+      client.send(Opcode.Text, "small");
+      assertEquals(await client.receiveTexts(2), [large, "small"]);
+      socket.close(1001, "bye");
+      assertEquals(await client.closed(), { code: 1001, reason: "bye" });
+      const missing = { ...tls, keyFile: file("missing.pem") };
+      const error = await listen(engine, { tls: missing }).then(() => undefined, (error: Error) => error);
+      assertEquals(error?.name, "ListenError");
+      assert(error?.message.includes("missing.pem"), error?.message);
     });
 
     it("a port in use is one clear error", async () => {

@@ -63,6 +63,7 @@ export async function listen(
   const listener = await engine.listen({
     host: "127.0.0.1",
     port: 0,
+    tls: undefined,
     ...limits,
     slowPolicy: SlowPolicy.Close,
     deflate: DeflateMode.Off,

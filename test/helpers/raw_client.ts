@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { Events } from "./events.ts";
 
 /** RFC 6455 section 11.8. */
@@ -76,8 +77,10 @@ export class RawClient {
 
   /** Sends `request` as it stands and resolves once a whole response head is there, or the connection has ended. */
   static async request(url: string, request: string): Promise<RawClient> {
-    const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname);
+    const { hostname, port, protocol } = new URL(url);
+    const socket = protocol === "wss:"
+      ? connectTls({ host: hostname, port: Number(port), rejectUnauthorized: false })
+      : connect(Number(port), hostname);
     const client = new RawClient(socket);
     RawClient.last = client;
     RawClient.connected.add(client);

@@ -1,7 +1,7 @@
 /** The engine `ts`: our own codec on the runtime's TCP. It runs on Bun, Node and Deno. */
 import process from "node:process";
-import { type Engine, ListenError } from "../../engine.ts";
-import { authority } from "../request.ts";
+import type { Engine } from "../../engine.ts";
+import { listenError, readTls } from "../request.ts";
 import { TsListener } from "./listener.ts";
 import type { TcpListen, TcpSocket } from "./tcp.ts";
 
@@ -19,12 +19,11 @@ export function createTsEngine(documentedOnly: boolean): Engine {
       const listen = await tcpListen();
       try {
         const { host, port } = options;
+        const tls = options.tls && readTls(options.tls);
         const accept = (socket: TcpSocket) => listener.accept(socket);
-        return listener.attach(await listen({ host, port, documentedOnly, accept }));
+        return listener.attach(await listen({ host, port, tls, documentedOnly, accept }));
       } catch (error) {
-        const code = (error as { code?: string }).code;
-        const why = code === "EADDRINUSE" ? "the port is in use" : (error as Error).message;
-        throw new ListenError(`cannot listen on ${authority(options.host, options.port)}: ${why}`);
+        throw listenError(options, error);
       }
     },
   };

@@ -6,7 +6,7 @@ import { type DecoderSettings, decoderSettings } from "../../codec/header.ts";
 import type { ProtocolError } from "../../codec/errors.ts";
 import type { Sink } from "../../codec/sink.ts";
 import type { Handlers, Listener, ListenOptions, Message } from "../../engine.ts";
-import { authority } from "../request.ts";
+import { listenUrl } from "../request.ts";
 import { type Agreement, CompressionPool } from "./compression.ts";
 import { Connection } from "./connection.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -52,7 +52,7 @@ export class TsListener<Data> implements Listener {
   }
 
   get url(): string {
-    return `ws://${authority(this.options.host, this.tcp?.port ?? this.options.port)}`;
+    return listenUrl(this.options, this.tcp?.port ?? this.options.port);
   }
 
   get isClosing(): boolean {
@@ -120,6 +120,9 @@ export class TsListener<Data> implements Listener {
     const previous = this.outbox.begin(connection as Connection<unknown>);
     try {
       connection.push(bytes, this.sink, length);
+    } catch (error) {
+      // Handlers are guarded one by one; this is a fault of the engine or the runtime. It costs this connection only.
+      connection.faulted(error);
     } finally {
       this.outbox.finish(previous);
     }

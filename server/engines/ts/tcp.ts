@@ -43,6 +43,8 @@ export interface TcpListener {
 export interface TcpOptions {
   readonly host: string;
   readonly port: number;
+  /** PEM texts; undefined for plain TCP. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** Keep to what the runtime documents, where a shorter way is known: for tests, which hold the two against each other. */
   readonly documentedOnly: boolean;
   /** Called for each accepted connection; answers who handles it. */

@@ -84,6 +84,7 @@ export function listenBun(options: TcpOptions): Promise<TcpListener> {
     hostname: options.host,
     port: options.port,
     allowHalfOpen: true,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     socket: {
       binaryType: "uint8array",
       open(socket) {

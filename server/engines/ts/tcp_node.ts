@@ -5,10 +5,10 @@
 import { Buffer } from "node:buffer";
 import { createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
 import process from "node:process";
+import { createServer as createTlsServer } from "node:tls";
 import { type DirectWriter, directWriter, type WriteOwner } from "./node_write.ts";
 import type { TcpHandler, TcpListener, TcpOptions, TcpSocket } from "./tcp.ts";
 
-const EMPTY = new Uint8Array(0);
 const writesLater = process.versions["deno"] !== undefined;
 
 /** Where a socket keeps its other half. */
@@ -43,15 +43,21 @@ abstract class NodeTcp implements TcpSocket {
 
 /** The documented way. */
 class StreamTcp extends NodeTcp {
-  private watching = false;
+  private waited = false;
+  /** node:net's own `drain` comes only above its high-water mark; the end of each write tells of any. */
+  private readonly onWritten = () => {
+    if (!this.waited || this.socket.destroyed || this.socket.writableLength > 0) return;
+    this.waited = false;
+    this.handler.drained();
+  };
 
   get pendingBytes(): number {
     return this.socket.writableLength;
   }
 
   write(bytes: Uint8Array): void {
-    this.socket.write(bytes);
-    if (this.socket.writableLength > 0) this.watch();
+    this.socket.write(bytes, this.onWritten);
+    if (this.socket.writableLength > 0) this.waited = true;
   }
 
   writeLent(bytes: Uint8Array, start: number, end: number): boolean {
@@ -59,18 +65,6 @@ class StreamTcp extends NodeTcp {
     const copied = writesLater || this.pendingBytes > 0;
     this.write(copied ? Buffer.from(view) : view);
     return copied || this.pendingBytes === 0;
-  }
-
-  /** node:net's own `drain` comes only above its high-water mark; an empty write behind the others tells of any. */
-  private watch(): void {
-    if (this.watching || this.socket.destroyed) return;
-    this.watching = true;
-    this.socket.write(EMPTY, (error) => {
-      this.watching = false;
-      if (error) return;
-      if (this.socket.writableLength > 0) this.watch();
-      else this.handler.drained();
-    });
   }
 }
 
@@ -116,8 +110,10 @@ class DirectTcp extends NodeTcp implements WriteOwner {
   }
 }
 
-function adopt(socket: Socket, { accept, documentedOnly }: TcpOptions): NodeTcp {
-  if (!documentedOnly && directWriter?.serves(socket)) return new DirectTcp(socket, accept, directWriter);
+function adopt(socket: Socket, { accept, documentedOnly, tls }: TcpOptions): NodeTcp {
+  if (!documentedOnly && tls === undefined && directWriter?.serves(socket)) {
+    return new DirectTcp(socket, accept, directWriter);
+  }
   return new StreamTcp(socket, accept);
 }
 
@@ -139,6 +135,9 @@ function onError(): void {}
 
 /** Connections that wait to be accepted; a storm of clients comes back all at once. */
 const LISTEN_BACKLOG = 4096;
+
+/** A TLS handshake that takes longer is ended. */
+const TLS_HANDSHAKE_MS = 10_000;
 
 /** What one read takes at the most. */
 const READ_BYTES = 64 * 1024;
@@ -183,15 +182,22 @@ export function listenNode(options: TcpOptions): Promise<TcpListener> {
       (socket as Carrier)[tcpOf] = adopt(socket, options);
       socket.on("end", onEnd).on("close", onClose).on("error", onError);
     };
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const acceptStream = (socket: Socket) => {
       accepted(socket);
       socket.on("data", onData);
-    });
+    };
+    const { tls } = options;
+    const server = tls === undefined
+      ? createServer({ allowHalfOpen: true, noDelay: true }, acceptStream)
+      : createTlsServer(
+        { ...tls, allowHalfOpen: true, noDelay: true, handshakeTimeout: TLS_HANDSHAKE_MS },
+        acceptStream,
+      );
     server.once("error", reject);
     const { host, port } = options;
     server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", reject);
-      if (!options.documentedOnly) acceptIntoOneBuffer(server, accepted);
+      if (!options.documentedOnly && tls === undefined) acceptIntoOneBuffer(server, accepted);
       const address = server.address();
       const taken = typeof address === "object" && address !== null ? address.port : port;
       resolve({ port: taken, close: () => void server.close() });
