@@ -97,10 +97,10 @@ function readFlags(args: readonly string[], problems: string[]): Flags {
   const found = new Map<OptionName, Found>();
   let action: Config["action"] = "serve";
   let config: string | undefined;
-  let unknownAt = -1;
+  let unknownAt: number | undefined;
   for (const token of tokens) {
     // What stands behind an unknown option is taken for its value.
-    if (token.kind === "positional" && token.index !== unknownAt + 1) {
+    if (token.kind === "positional" && (unknownAt === undefined || token.index !== unknownAt + 1)) {
       problems.push(`${token.value}: not an option; options start with --`);
     }
     if (token.kind !== "option") continue;
@@ -126,18 +126,21 @@ function readEnvironment(environment: Environment, problems: string[]): Map<Opti
     if (!variable.startsWith(ENV_PREFIX) || variable === `${ENV_PREFIX}CONFIG` || value === undefined) {
       continue;
     }
+    if (isServiceLink(variable, value)) continue;
     const name = known.get(variable);
     if (name !== undefined) found.set(name, { value, source: variable });
-    else if (!isServiceLink(variable)) {
-      problems.push(`${variable}: unknown variable${suggestion(variable, [...known.keys()])}`);
-    }
+    else problems.push(`${variable}: unknown variable${suggestion(variable, [...known.keys()])}`);
   }
   return found;
 }
 
-/** Kubernetes puts such variables into the pods beside a service that is called millrace. */
-function isServiceLink(variable: string): boolean {
-  return /_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)/.test(variable);
+/**
+ * Kubernetes puts such variables into the pods beside a service that is called millrace, or millrace-something. One of
+ * them has the name of an option: MILLRACE_PORT=tcp://10.0.0.1:9001.
+ */
+function isServiceLink(variable: string, value: string): boolean {
+  if (/_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)/.test(variable)) return true;
+  return variable.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
 function readFile(path: string, problems: string[]): Map<OptionName, Found> {
@@ -146,7 +149,9 @@ function readFile(path: string, problems: string[]): Map<OptionName, Found> {
   try {
     content = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    problems.push(`${path}: cannot be read as JSON: ${(error as Error).message}`);
+    // The parser may quote the file, line ends and all.
+    const why = (error as Error).message.replaceAll(/\s+/g, " ");
+    problems.push(`${path}: cannot be read as JSON: ${why}`);
     return found;
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
@@ -161,11 +166,14 @@ function readFile(path: string, problems: string[]): Map<OptionName, Found> {
   return found;
 }
 
-/** The nearest known name, if it is near: at most a third of its letters differ. */
+/** How many letters may differ between a name and the one that was probably meant; two are swapped neighbours. */
+const MAX_TYPING_ERRORS = 2;
+
+/** The nearest known name, if it is near. */
 function suggestion(name: string, known: readonly string[]): string {
   const [nearest] = known.map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
     .sort((a, b) => a.distance - b.distance);
-  if (nearest === undefined || nearest.distance > nearest.candidate.length / 3) {
+  if (nearest === undefined || nearest.distance > MAX_TYPING_ERRORS) {
     return "; --help lists them all";
   }
   return `; did you mean ${nearest.candidate}?`;

@@ -28,7 +28,6 @@ function readOrExit(): Config {
 async function run({ options }: Config): Promise<void> {
   const log = createLog(options.logLevel, options.logFormat);
   const server = await serve(options, { log });
-  log.info({ url: server.url, engine: server.engine }, `listening on ${server.url} engine=${server.engine}`);
   let stopping = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
@@ -37,6 +36,8 @@ async function run({ options }: Config): Promise<void> {
       void server.close().then(() => process.exit(0));
     });
   }
+  // Last: who reads this line may signal at once.
+  log.info({ url: server.url, engine: server.engine }, `listening on ${server.url} engine=${server.engine}`);
 }
 
 const config = readOrExit();

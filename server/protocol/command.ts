@@ -2,7 +2,7 @@
  * From any value that a format has decoded to a valid command, or to an error that says what would be right. Nothing
  * of the value is trusted before it has passed here.
  */
-import { isTopic, TOPIC_RULE } from "../hub/topic.ts";
+import { isTopic, TOPIC_RULE } from "../topic.ts";
 import { type Command, CommandError, type CommandId, ErrorCode, MAX_ID_LENGTH } from "./protocol.ts";
 
 /** How deep `data` may nest; encoders recurse, and no application nests deeper. */

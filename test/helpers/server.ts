@@ -1,5 +1,5 @@
 /** Servers for tests: inside this process, with a clock to move and a log to read, or as a process of their own. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
@@ -8,6 +8,7 @@ import type { Options } from "../../server/options.ts";
 import { serve, type Server, type Surroundings } from "../../server/serve.ts";
 import { Events } from "./events.ts";
 import { RawClient } from "./raw_client.ts";
+import { runtime } from "./runtime.ts";
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -41,58 +42,109 @@ export async function startServer(
 const root = fileURLToPath(new URL("../../", import.meta.url));
 // Windows aside, npm puts the runtimes here; the tests of a runtime itself run in it.
 const bun = `${root}node_modules/.bin/bun`;
-const node = process.versions["bun"] === undefined && process.versions["deno"] === undefined
-  ? process.execPath
-  : "node";
+const node = runtime === "node" ? process.execPath : "node";
 
-export interface ServerProcess {
-  readonly url: string;
-  readonly child: ChildProcess;
-  /** Everything it has printed so far. */
-  readonly output: Events<string>;
-  exitCode(): Promise<number | null>;
-  stop(): Promise<void>;
+/** The native engines, each on the runtime that it needs, whatever runtime the tests are on. */
+export const processEngines = ["bun", "uws"] as const;
+export type ProcessEngine = typeof processEngines[number];
+
+function commandLine(engine: ProcessEngine, args: readonly string[]): [string, string[]] {
+  return engine === "bun" ? [bun, [...args]] : [node, ["--import", "tsx", ...args]];
 }
 
-/** Runs the command with `flags` and collects what it prints. */
+/** Why an engine cannot run in a process of its own here; false when it can. */
+export function whyNotAsProcess(engine: ProcessEngine): string | false {
+  const [command, args] = commandLine(engine, ["-e", engine === "uws" ? `require("uWebSockets.js")` : ""]);
+  const { error, status, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  if (error !== undefined) return `${command} cannot be run: ${error.message}`;
+  return status !== 0 && `${engine} cannot load: ${/^.*Error: .*$/m.exec(stderr)?.[0] ?? stderr}`;
+}
+
+/** A run of the command. */
+export interface CommandRun {
+  readonly child: ChildProcess;
+  /** Everything it has printed so far, in the order of its coming. */
+  readonly output: Events<string>;
+  /** What of it went to standard error. */
+  errorOutput(): string;
+  signal(name: "SIGTERM" | "SIGINT"): void;
+  /** Resolves when it has ended and everything it printed is here; null when a signal ended it. */
+  exitCode(): Promise<number | null>;
+}
+
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Ends every process that {@link runCommand} started and that is still there: for `after`, whatever has failed. */
+export async function stopProcesses(): Promise<void> {
+  await Promise.all([...running].map(async (child) => {
+    const closed = once(child, "close");
+    child.kill("SIGKILL");
+    await closed;
+  }));
+}
+
+/** Runs the command with `flags`, on the runtime that `engine` needs, and collects what it prints. */
 export function runCommand(
-  engine: "bun" | "uws",
+  engine: ProcessEngine,
   flags: readonly string[],
   environment: Record<string, string> = {},
-) {
-  const [command, args] = engine === "bun" ? [bun, []] : [node, ["--import", "tsx"]];
-  const child = spawn(command, [...args, "server/main.ts", ...flags], {
+): CommandRun {
+  const [command, args] = commandLine(engine, ["server/main.ts", ...flags]);
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(PORT$|MILLRACE_)/.test(name));
+  const child = spawn(command, args, {
     cwd: root,
-    env: { ...process.env, ...environment },
+    env: { ...Object.fromEntries(inherited), ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  running.add(child);
   const output = new Events<string>();
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8");
-    stream.on("data", (text: string) => output.push(text));
-  }
-  const exited = once(child, "close").then(([code]) => code as number | null);
-  void exited.then(() => output.wake());
-  return { child, output, exitCode: () => exited };
+  let errorOutput = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => output.push(text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errorOutput += text;
+    output.push(text);
+  });
+  const exited = once(child, "close").then(([code]) => {
+    running.delete(child);
+    output.wake();
+    return code as number | null;
+  });
+  return {
+    child,
+    output,
+    errorOutput: () => errorOutput,
+    // On Deno a child that was signalled by its own method is told to have died of it, whatever it made of the signal.
+    signal(name) {
+      if (child.pid !== undefined) process.kill(child.pid, name);
+    },
+    exitCode: () => exited,
+  };
+}
+
+export interface ServerProcess extends CommandRun {
+  readonly url: string;
+  stop(): Promise<void>;
 }
 
 /** Starts the command as a process of its own on a free port, and waits until it listens. */
 export async function spawnServer(
-  engine: "bun" | "uws",
+  engine: ProcessEngine,
   flags: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const { child, output, exitCode } = runCommand(engine, ["--port", "0", ...flags]);
+  const run = runCommand(engine, ["--port", "0", ...flags]);
+  const { child, output, exitCode } = run;
   const url = () => /listening on (ws:[^\s"]+)/.exec(output.all.join(""))?.[1];
   await output.until(() => url() !== undefined || child.exitCode !== null, `${engine} to listen`);
   const found = url();
   if (found === undefined) throw new Error(`the server did not start: ${output.all.join("")}`);
   return {
+    ...run,
     url: found,
-    child,
-    output,
-    exitCode,
     async stop() {
-      if (child.exitCode === null) child.kill("SIGKILL");
+      child.kill("SIGKILL");
       await exitCode();
     },
   };

@@ -1,4 +1,4 @@
-/** Topic names: what one may look like. */
+/** What a topic may be called. A name of the whole house, like a close code: it imports nothing, so every room may ask. */
 
 const MAX_TOPIC_LENGTH = 200;
 const TOPIC = new RegExp(`^[A-Za-z0-9_\\-.:/@=,;]{1,${MAX_TOPIC_LENGTH}}$`);
