@@ -33,7 +33,13 @@ const runners: readonly Runner[] = [
     command: (
       files,
       report,
-    ) => [local("bun"), ["test", "--reporter=junit", `--reporter-outfile=${report}`, ...files]],
+    ) => [local("bun"), [
+      "test",
+      "--timeout=60000",
+      "--reporter=junit",
+      `--reporter-outfile=${report}`,
+      ...files,
+    ]],
   },
   {
     name: "deno",

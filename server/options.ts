@@ -148,7 +148,7 @@ export const optionSpecs: Readonly<Record<OptionName, OptionSpec>> = {
   deflate: choice(
     DeflateMode.Off,
     Object.values(DeflateMode),
-    "permessage-deflate: shared costs no memory per connection, dedicated up to 300 KiB for better ratios",
+    "permessage-deflate: shared costs no memory per connection, dedicated 32 KiB and more for better ratios",
   ),
   deflateThresholdBytes: integer(KIB, "bytes", 0, 64 * MIB, "smaller messages are sent uncompressed"),
   heartbeatSeconds: integer(30, "seconds", 0, 900, "between two pings to a client; 0 turns them off"),

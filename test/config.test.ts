@@ -50,7 +50,7 @@ describe("the configuration", () => {
   });
 
   it("reads every option from a flag, from the environment and from the file", () => {
-    for (const name of optionNames) {
+    for (const name of optionNames.filter((name) => !name.startsWith("tls"))) {
       const spec = optionSpecs[name];
       const value = spec.type === "integer"
         ? spec.max === spec.default ? spec.min : spec.default + 1
@@ -66,6 +66,15 @@ describe("the configuration", () => {
         readConfig([], { MILLRACE_CONFIG: fileOf({ [name]: value }) }),
       ];
       assertEquals(read.map(({ options }) => options[name] as unknown), Array(5).fill(value), name);
+    }
+  });
+
+  it("takes a certificate and its key together, and neither alone", () => {
+    const both = readConfig(["--tls-cert", "c.pem"], { MILLRACE_TLS_KEY: "k.pem" }).options;
+    assertEquals([both.tlsCert, both.tlsKey], ["c.pem", "k.pem"]);
+    for (const flag of ["--tls-cert", "--tls-key"]) {
+      const error = assertThrows(() => readConfig([flag, "x.pem"], {}), OptionsError);
+      assertEquals(error.problems, ["tlsCert and tlsKey go together; only one of them is set"]);
     }
   });
 

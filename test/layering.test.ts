@@ -30,9 +30,11 @@ function folder(path: string): string {
   return `${dirname(path)}/`;
 }
 
+const sharedByEngines = ["engines/pick.ts", "engines/request.ts"];
+
 /** The engine that a file is, or is part of; undefined for files that no engine owns. */
 function engineOf(path: string): string | undefined {
-  if (path === "engines/pick.ts" || path.startsWith("engines/native/")) return undefined;
+  if (sharedByEngines.includes(path) || path.startsWith("engines/native/")) return undefined;
   return /^engines\/(\w+)/.exec(path)?.[1];
 }
 
@@ -199,6 +201,7 @@ describe("the layers of server/", () => {
     ["protocol/command.ts", "hub/topic.ts", false],
     ["protocol/command.ts", "topic.ts", true],
     ["engines/bun.ts", "engines/native/socket.ts", true],
+    ["engines/ts/exchange.ts", "engines/request.ts", true],
     ["engines/bun.ts", "engines/uws.ts", false],
     ["engines/bun.ts", "engines/ts/topics.ts", false],
     ["engines/ts/listener.ts", "engines/ts/connection.ts", true],
