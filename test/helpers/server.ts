@@ -45,15 +45,28 @@ const bun = `${root}node_modules/.bin/bun`;
 const node = runtime === "node" ? process.execPath : "node";
 
 /** The native engines, each on the runtime that it needs, whatever runtime the tests are on. */
-export const processEngines = ["bun", "uws"] as const;
+export const nativeEngines = ["bun", "uws"] as const;
+/** Those, and `ts` on the runtime of the tests. */
+export const processEngines = [...nativeEngines, "ts"] as const;
 export type ProcessEngine = typeof processEngines[number];
 
+const runtimeOf = { bun: "bun", uws: "node", ts: runtime } as const;
+
 function commandLine(engine: ProcessEngine, args: readonly string[]): [string, string[]] {
-  return engine === "bun" ? [bun, [...args]] : [node, ["--import", "tsx", ...args]];
+  switch (runtimeOf[engine]) {
+    case "bun":
+      return [bun, [...args]];
+    case "node":
+      return [node, ["--import", "tsx", ...args]];
+    case "deno":
+      return [process.execPath, ["run", "--allow-all", "--no-check", ...args]];
+  }
 }
 
 /** Why an engine cannot run in a process of its own here; false when it can. */
 export function whyNotAsProcess(engine: ProcessEngine): string | false {
+  // The tests themselves show that their runtime can be run.
+  if (engine === "ts") return false;
   const [command, args] = commandLine(engine, ["-e", engine === "uws" ? `require("uWebSockets.js")` : ""]);
   const { error, status, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
   if (error !== undefined) return `${command} cannot be run: ${error.message}`;
@@ -134,7 +147,7 @@ export async function spawnServer(
   engine: ProcessEngine,
   flags: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const run = runCommand(engine, ["--port", "0", ...flags]);
+  const run = runCommand(engine, ["--engine", engine, "--port", "0", ...flags]);
   const { child, output, exitCode } = run;
   const url = () => /listening on (ws:[^\s"]+)/.exec(output.all.join(""))?.[1];
   await output.until(() => url() !== undefined || child.exitCode !== null, `${engine} to listen`);

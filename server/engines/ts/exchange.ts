@@ -64,7 +64,7 @@ export class Exchange<Data> implements TcpHandler {
     this.listener.gone();
   }
 
-  /** The server shuts down: a kept-alive connection between two requests has nothing to wait for. */
+  /** The server has shut down but for this: a kept-alive connection between two requests has nothing to wait for. */
   dropIfIdle(): void {
     if (this.request === undefined) this.drop();
   }
@@ -107,7 +107,7 @@ export class Exchange<Data> implements TcpHandler {
   private answer(request: ParsedHead, answer: HttpResponse): void {
     if (this.finished) return;
     const keepAlive = request.minorVersion === 1 &&
-      !/\bclose\b/i.test(request.headers.get("connection") ?? "") && !this.listener.isClosing;
+      !/\bclose\b/i.test(request.headers.get("connection") ?? "");
     this.tcp.write(encodeResponse(answer, request.method === "HEAD", keepAlive));
     if (!keepAlive) return this.finish();
     this.request = undefined;
@@ -117,6 +117,7 @@ export class Exchange<Data> implements TcpHandler {
     const next = this.held;
     this.held = NOTHING;
     if (next.length > 0) this.received(next, next.length);
+    this.listener.settle();
   }
 
   private upgrade(request: ParsedHead): void {

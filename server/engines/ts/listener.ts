@@ -71,8 +71,7 @@ export class TsListener<Data> implements Listener {
     if (this.closing === undefined) {
       this.closing = new Promise((resolve) => this.whenEmpty = resolve);
       this.tcp?.close();
-      for (const exchange of this.exchanges) exchange.dropIfIdle();
-      this.finishWhenEmpty();
+      this.settle();
     }
     return this.closing;
   }
@@ -88,7 +87,7 @@ export class TsListener<Data> implements Listener {
   /** A TCP connection has gone. */
   gone(): void {
     this.count--;
-    this.finishWhenEmpty();
+    this.settle();
   }
 
   /** A connection speaks HTTP no more. */
@@ -128,8 +127,12 @@ export class TsListener<Data> implements Listener {
     }
   }
 
-  private finishWhenEmpty(): void {
-    if (this.count === 0) this.whenEmpty?.();
+  /** Once the last WebSocket has gone, a closing listener waits only for requests under way. */
+  settle(): void {
+    if (this.closing === undefined) return;
+    if (this.count === 0) return this.whenEmpty?.();
+    if (this.count > this.exchanges.size) return;
+    for (const exchange of this.exchanges) exchange.dropIfIdle();
   }
 }
 
