@@ -3,8 +3,7 @@
 
 import { Buffer, isUtf8 } from "node:buffer";
 import { constants, createDeflateRaw, deflateRawSync } from "node:zlib";
-import { applyMask, maskPlain, maskVectors, maskWords } from "../../server/codec/mask.ts";
-import { maskTile } from "../../server/codec/simd.ts";
+import { applyMask, maskPlain, maskWords } from "../../server/codec/mask.ts";
 import {
   asciiBits,
   decodeText,
@@ -65,12 +64,6 @@ function* maskCells(): Iterable<Cell> {
     const plain = maskContender("plain", size, (bytes) => maskPlain(bytes, 0, bytes.length, KEY));
     const words = maskContender("words", size, (bytes) => maskWords(bytes, 0, bytes.length, KEY));
     yield { name: `choice/mask/words ${size}`, messages: 1, contenders: [plain, words] };
-  }
-  if (maskTile === null) return;
-  for (const size of [256, 512, 768, 1_024, 2_048, 4_096]) {
-    const words = maskContender("words", size, (bytes) => maskWords(bytes, 0, bytes.length, KEY));
-    const vectors = maskContender("vectors", size, (bytes) => maskVectors(bytes, 0, bytes.length, KEY));
-    yield { name: `choice/mask/vectors ${size}`, messages: 1, contenders: [words, vectors] };
   }
 }
 

@@ -1,9 +1,8 @@
 // Masking (RFC 6455 section 5.3): XOR with a four-byte key, the same operation both ways. A key is a signed 32-bit
 // integer (JavaScriptCore is slow with others) whose lowest byte is the first on the wire. Knows bytes and keys, never frames.
-// Three ways to the same result, by length: bytes, words, vectors. `maskPlain` is what they are tested against.
+// Two ways to the same result, by length: bytes and words. `maskPlain` is what they are tested against.
 
 import { randomFillSync } from "node:crypto";
-import { maskTile, tile, TILE_BYTES } from "./simd.ts";
 
 /** A key, or that there is none. */
 export type MaskKey = number | undefined;
@@ -15,9 +14,6 @@ const bun = "Bun" in globalThis;
 
 /** From the bench cell `choice/mask/words`: below it, finding the words costs more than they save. */
 const WORDS_FROM_BYTES = bun ? 64 : 32;
-
-/** From the bench cell `choice/mask/vectors`: below it, copying in and out of the tile costs more than vectors save. */
-const VECTORS_FROM_BYTES = bun ? 1_536 : 512;
 
 /** What a byte outside ASCII leaves in the bits that masking returns, in any of a word's four bytes. */
 export const NON_ASCII_BITS = 0x80808080 | 0;
@@ -39,8 +35,7 @@ export function rotateKey(key: number, bytes: number): number {
 export function applyMask(bytes: Uint8Array, start: number, end: number, key: number): number {
   const length = end - start;
   if (length < WORDS_FROM_BYTES || !LITTLE_ENDIAN) return maskPlain(bytes, start, end, key);
-  if (length < VECTORS_FROM_BYTES || maskTile === null) return maskWords(bytes, start, end, key);
-  return maskVectors(bytes, start, end, key);
+  return maskWords(bytes, start, end, key);
 }
 
 /** The plain version: byte by byte. Same contract as `applyMask`. */
@@ -104,31 +99,6 @@ export function maskWords(bytes: Uint8Array, start: number, end: number, key: nu
     bits |= bytes[byte] = bytes[byte] as number ^ (rest & 0xff);
   }
   return bits;
-}
-
-/** Sixteen bytes at a time, tile by tile. Same contract as `applyMask`; only where `maskTile` is not null. */
-export function maskVectors(bytes: Uint8Array, start: number, end: number, key: number): number {
-  if (maskTile === null) throw new TypeError("this runtime has no vector instructions");
-  const buffer = bytes.buffer;
-  const base = bytes.byteOffset;
-  let high = 0;
-  // A tile's length is a multiple of four, so the key is aligned to each of them.
-  for (let at = start; at < end; at += TILE_BYTES) {
-    const length = end - at < TILE_BYTES ? end - at : TILE_BYTES;
-    const part = new Uint8Array(buffer, base + at, length);
-    tile.set(part, 0);
-    if (length < TILE_BYTES) {
-      // The step of 64 bytes runs past the payload; what is there must not count as text.
-      const padded = (length + 63) & ~63;
-      for (let pad = length; pad < padded; pad++) tile[pad] = key >>> ((pad & 3) << 3);
-      high |= maskTile(padded, key);
-      part.set(tile.subarray(0, length), 0);
-    } else {
-      high |= maskTile(TILE_BYTES, key);
-      part.set(tile, 0);
-    }
-  }
-  return high === 0 ? 0 : NON_ASCII_BITS;
 }
 
 const KEY_POOL_KEYS = 2_048;

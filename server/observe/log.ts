@@ -21,7 +21,7 @@ export function createLog(level: LogLevel, format: LogFormat): Log {
     colorize: process.stdout.isTTY === true,
     translateTime: "SYS:HH:MM:ss",
     hideObject: false,
-    ignore: "level,url,engine",
+    ignore: "url,engine",
     singleLine: true,
   });
   return pino(options, stream);

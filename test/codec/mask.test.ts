@@ -3,7 +3,6 @@ import { assertEquals, assertNotEquals } from "@std/assert";
 import {
   applyMask,
   maskPlain,
-  maskVectors,
   maskWords,
   NON_ASCII_BITS,
   randomMaskKey,
@@ -11,10 +10,9 @@ import {
   rotateKey,
   writeMaskKey,
 } from "../../server/codec/mask.ts";
-import { maskTile } from "../../server/codec/simd.ts";
 import { seededRandom } from "./recorder.ts";
 
-const WAYS = { applyMask, maskWords, ...(maskTile === null ? {} : { maskVectors }) };
+const WAYS = { applyMask, maskWords };
 const LENGTHS = [0, 1, 3, 7, 8, 23, 24, 31, 64, 65, 767, 768, 2_047, 2_048, 16_383, 16_384, 16_385, 40_000];
 
 describe("mask", () => {
