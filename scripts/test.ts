@@ -1,7 +1,7 @@
 /**
  * `npm test`: the same test files on Node, Bun and Deno, one runtime after the other, and a line that counts them all.
- * What a runtime printed is shown only when something failed. `--only node,bun` picks runtimes; further arguments pick
- * files by a part of their path.
+ * What a runtime printed is shown only when something failed. `--only node,bun` picks runtimes, `--long` adds the tests
+ * that take minutes; further arguments pick files by a part of their path.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -10,6 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
+const long = process.argv.includes("--long");
 const root = fileURLToPath(new URL("..", import.meta.url));
 const local = (program: string) => join(root, "node_modules", ".bin", program);
 
@@ -22,7 +23,7 @@ const runners: readonly Runner[] = [
   {
     name: "node",
     command: (files, report) => [process.execPath, [
-      ...["--import", "tsx", "--test"],
+      ...["--expose-gc", "--import", "tsx", "--test"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
       ...files,
@@ -84,7 +85,7 @@ function run(runner: Runner, files: readonly string[], folder: string): Counts {
     cwd: root,
     encoding: "utf8",
     maxBuffer: 256 * 1024 * 1024,
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", ...(long ? { MILLRACE_LONG: "1" } : {}) },
   });
   const counts = countCases(readReport(report));
   if (status !== 0 && counts.failed === 0) counts.failed = 1;
@@ -105,7 +106,7 @@ function testFiles(parts: readonly string[]): string[] {
     .sort();
 }
 
-const args = process.argv.slice(2);
+const args = process.argv.slice(2).filter((arg) => arg !== "--long");
 const onlyAt = args.indexOf("--only");
 const only = onlyAt < 0 ? runners.map((runner) => runner.name) : (args.splice(onlyAt, 2)[1] ?? "").split(",");
 const files = testFiles(args);
