@@ -69,7 +69,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       ...options,
       tls: options.tlsCert === "" ? undefined : { certFile: options.tlsCert, keyFile: options.tlsKey },
       maxPayloadBytes: options.maxMessageBytes,
-      closeTimeoutSeconds: options.shutdownTimeoutSeconds,
+      closeTimeoutSeconds: Math.max(1, options.shutdownTimeoutSeconds),
       idleTimeoutSeconds: options.heartbeatSeconds === 0
         ? 0
         : options.heartbeatSeconds + options.heartbeatTimeoutSeconds + IDLE_MARGIN_SECONDS,
