@@ -80,7 +80,7 @@ export function validateUtf8(state: number, bytes: Uint8Array, start: number, en
   while (state > UTF8_ACCEPT && from < end) state = validatePlain(state, bytes, from, ++from);
   if (state === UTF8_REJECT) return UTF8_REJECT;
   const whole = lastBoundary(bytes, from, end);
-  if (!isUtf8(bytes.subarray(from, whole))) return UTF8_REJECT;
+  if (!isUtf8(part(bytes, from, whole))) return UTF8_REJECT;
   return validatePlain(UTF8_ACCEPT, bytes, whole, end);
 }
 
@@ -100,13 +100,18 @@ export function isValidUtf8(bytes: Uint8Array, start: number, end: number): bool
   if (end - start < NATIVE_VALIDATION_BYTES) {
     return validatePlain(UTF8_ACCEPT, bytes, start, end) === UTF8_ACCEPT;
   }
-  return isUtf8(bytes.subarray(start, end));
+  return isUtf8(part(bytes, start, end));
+}
+
+/** A view of `bytes[start, end)`; the bytes themselves where that is all of them, for a view costs as much as a short look. */
+function part(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return end - start === bytes.length ? bytes : bytes.subarray(start, end);
 }
 
 /** Bits of `bytes[start, end)` in the sense of `applyMask`: what tells ASCII from the rest. */
 export function asciiBits(bytes: Uint8Array, start: number, end: number): number {
   if (end - start >= NATIVE_ASCII_BYTES) {
-    return isAscii(bytes.subarray(start, end)) ? 0 : NON_ASCII_BITS;
+    return isAscii(part(bytes, start, end)) ? 0 : NON_ASCII_BITS;
   }
   let bits = 0;
   let at = start;
