@@ -99,9 +99,15 @@ export class Exchange<Data> implements TcpHandler {
     if (this.held.length < request.bodyBytes) return;
     const body = this.held.subarray(0, request.bodyBytes);
     this.held = this.held.subarray(request.bodyBytes);
-    this.answering = true;
+    this.awaitAnswer();
     void askHttp(this.listener.handlers, { ...this.headOf(request), body })
       .then((answer) => this.answer(request, answer));
+  }
+
+  /** The client has done its part: the deadline was for it, not for the handler. */
+  private awaitAnswer(): void {
+    this.answering = true;
+    this.listener.deadlines.clear(this);
   }
 
   private answer(request: ParsedHead, answer: HttpResponse): void {
@@ -122,7 +128,7 @@ export class Exchange<Data> implements TcpHandler {
   private upgrade(request: ParsedHead): void {
     const offer = readUpgrade(request);
     if (offer.refused) return this.refuse(offer);
-    this.answering = true;
+    this.awaitAnswer();
     const decision = askUpgrade(this.listener.handlers, this.headOf(request));
     if (decision instanceof Promise) void decision.then((answer) => this.decided(offer, answer));
     else this.decided(offer, decision);
