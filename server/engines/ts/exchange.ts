@@ -27,6 +27,8 @@ export class Exchange<Data> implements TcpHandler {
   /** Came behind the head and is not used yet. */
   private held: Uint8Array = NOTHING;
   private answering = false;
+  /** Whether the client sends no more; it may still read. */
+  private halfClosed = false;
   private finished = false;
 
   constructor(listener: TsListener<Data>, tcp: TcpSocket) {
@@ -54,6 +56,7 @@ export class Exchange<Data> implements TcpHandler {
 
   peerEnded(): void {
     // A client that half-closes behind its request still reads the answer; without a request it is gone.
+    this.halfClosed = true;
     if (this.request === undefined || asksForUpgrade(this.request)) this.drop();
   }
 
@@ -123,6 +126,7 @@ export class Exchange<Data> implements TcpHandler {
     const next = this.held;
     this.held = NOTHING;
     if (next.length > 0) this.received(next, next.length);
+    if (this.halfClosed && this.request === undefined && !this.finished) this.finish();
   }
 
   private upgrade(request: ParsedHead): void {
