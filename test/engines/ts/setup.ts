@@ -76,7 +76,7 @@ export class PaperTcp implements TcpSocket {
   }
 
   writeLent(bytes: Uint8Array, start: number, end: number): boolean {
-    this.writes.push(bytes.slice(start, end));
+    this.writes.push(Buffer.from(bytes.subarray(start, end)));
     return true;
   }
 
