@@ -10,9 +10,9 @@ import { seededRandom } from "../../codec/recorder.ts";
 import { Opcode, type RawClient } from "../../helpers/raw_client.ts";
 import { endEverything, join, start, turn } from "./setup.ts";
 
-const SEEDS = process.env.MILLRACE_LONG === undefined ? 2 : 60;
+const SEEDS = process.env.MILLRACE_LONG === undefined ? 4 : 60;
 const TURNS = 120;
-const NAMES = ["a", "b", "c", "d", "e", "f"];
+const NAMES = [..."abcdefghijkl"];
 const TOPICS = ["t", "u", "v", "w"];
 /** Around the codec's boundaries, the threshold of compression, what goes by reference, and what no outbox holds. */
 const LENGTHS = [0, 1, 20, 118, 119, 120, 200, 1024, 5_000, 20_000, 66_000];
@@ -110,11 +110,11 @@ class Trial {
     } else if (dice < 920) {
       model.unsubscribe(name, topic);
       this.socket(name).unsubscribe(topic);
-    } else if (dice < 990) {
+    } else if (dice < 975) {
       if (depth < 3 && model.open.has(name)) this.socket(name).cork(() => this.act(depth + 1));
-    } else if (dice < 994) {
+    } else if (dice < 979) {
       for (let i = 0; i < 8; i++) this.publish(topic, this.message(FLOOD_LENGTH));
-    } else if (dice < 997) {
+    } else if (dice < 993) {
       model.leave(name);
       this.socket(name).close(4000, name);
     } else if (model.open.has(name)) {
