@@ -3,11 +3,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
+import type { DeflateMode } from "../../server/engine.ts";
+import type { EngineName } from "../../server/engines/pick.ts";
 import type { Log } from "../../server/observe/log.ts";
 import type { Options } from "../../server/options.ts";
 import { serve, type Server, type Surroundings } from "../../server/serve.ts";
 import { Events } from "./events.ts";
 import { RawClient } from "./raw_client.ts";
+import { type Runtime, runtime } from "./runtime.ts";
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -39,11 +42,17 @@ export async function startServer(
 }
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-// Windows aside, npm puts the runtimes here; the tests of a runtime itself run in it.
-const bun = `${root}node_modules/.bin/bun`;
-const node = process.versions["bun"] === undefined && process.versions["deno"] === undefined
-  ? process.execPath
-  : "node";
+// The runtime that runs the tests runs its children too; npm puts the others here, Windows aside.
+const programs: Readonly<Record<Runtime, string>> = {
+  node: runtime === "node" ? process.execPath : "node",
+  bun: runtime === "bun" ? process.execPath : `${root}node_modules/.bin/bun`,
+  deno: runtime === "deno" ? process.execPath : `${root}node_modules/deno/deno`,
+};
+const runFlags: Readonly<Record<Runtime, readonly string[]>> = {
+  node: ["--import", "tsx"],
+  bun: [],
+  deno: ["run", "--allow-all", "--no-check"],
+};
 
 export interface ServerProcess {
   readonly url: string;
@@ -54,14 +63,14 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** Runs the command with `flags` and collects what it prints. */
-export function runCommand(
-  engine: "bun" | "uws",
+/** Runs a script of this project with `flags` and collects what it prints. */
+export function runScript(
+  on: Runtime,
+  script: string,
   flags: readonly string[],
   environment: Record<string, string> = {},
 ) {
-  const [command, args] = engine === "bun" ? [bun, []] : [node, ["--import", "tsx"]];
-  const child = spawn(command, [...args, "server/main.ts", ...flags], {
+  const child = spawn(programs[on], [...runFlags[on], script, ...flags], {
     cwd: root,
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
@@ -76,14 +85,21 @@ export function runCommand(
   return { child, output, exitCode: () => exited };
 }
 
-/** Starts the command as a process of its own on a free port, and waits until it listens. */
-export async function spawnServer(
+/** Runs the server's command with `flags`. */
+export function runCommand(
   engine: "bun" | "uws",
-  flags: readonly string[] = [],
+  flags: readonly string[],
+  environment: Record<string, string> = {},
+) {
+  return runScript(engine === "bun" ? "bun" : "node", "server/main.ts", flags, environment);
+}
+
+/** Waits until what was run says where it listens. */
+async function untilListening(
+  { child, output, exitCode }: ReturnType<typeof runScript>,
 ): Promise<ServerProcess> {
-  const { child, output, exitCode } = runCommand(engine, ["--port", "0", ...flags]);
   const url = () => /listening on (ws:[^\s"]+)/.exec(output.all.join(""))?.[1];
-  await output.until(() => url() !== undefined || child.exitCode !== null, `${engine} to listen`);
+  await output.until(() => url() !== undefined || child.exitCode !== null, "a server to listen");
   const found = url();
   if (found === undefined) throw new Error(`the server did not start: ${output.all.join("")}`);
   return {
@@ -96,6 +112,21 @@ export async function spawnServer(
       await exitCode();
     },
   };
+}
+
+/** Starts the command as a process of its own on a free port, and waits until it listens. */
+export function spawnServer(
+  engine: "bun" | "uws",
+  flags: readonly string[] = [],
+): Promise<ServerProcess> {
+  return untilListening(runCommand(engine, ["--port", "0", ...flags]));
+}
+
+/** Starts `bench/echo.ts`, an engine without the server above it, and waits until it listens. */
+export function spawnEcho(on: Runtime, engine: EngineName, deflate: DeflateMode): Promise<ServerProcess> {
+  return untilListening(
+    runScript(on, "bench/echo.ts", ["--engine", engine, "--port", "0", "--deflate", deflate]),
+  );
 }
 
 /** A raw client that speaks JSON commands, past its welcome. */
