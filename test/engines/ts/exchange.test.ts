@@ -65,7 +65,7 @@ describe("a request that does not come to its end on the engine ts", () => {
     const { fixture, clock } = await startWithClock();
     const deaf = RawClient.connect(fixture.url);
     deaf.pause();
-    deaf.write("GET / HTTP/1.1\r\n");
+    deaf.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
     await beServed(fixture);
     clock.advance(TIMEOUT_SECONDS * 1000);
     await beServed(fixture);
@@ -234,18 +234,26 @@ describe("a connection that is kept alive on the engine ts (RFC 9112 section 9.3
   });
 
   it("answers pipelined requests in their order, whatever each takes, with bodies and cut anywhere", async () => {
-    const fixture = await startAnswering(async (path) => {
-      // The first ones take longest.
-      for (let turns = 5 - Number(path.slice(1)); turns > 0; turns--) await turn();
-      return plain(path);
-    });
     const post = "POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET /";
     const requests = get("/1") + post + get("/3") + get("/4");
     for (const cut of [requests.length, get("/1").length + 10, get("/1").length + post.length - 2]) {
-      const client = await RawClient.request(fixture.url, requests.slice(0, cut));
-      client.write(requests.slice(cut));
+      let release = () => {};
+      const waiting = new Promise<void>((resolve) => release = resolve);
+      const paths: string[] = [];
+      const fixture = await startAnswering(async (path) => {
+        paths.push(path);
+        if (path === "/1") await waiting;
+        return plain(path);
+      });
+      const client = RawClient.connect(fixture.url);
+      for (const part of [requests.slice(0, cut), requests.slice(cut)]) {
+        client.write(part);
+        await beServed(fixture);
+      }
+      release();
       await client.said(/\[\/4\]/);
       assertEquals(bodies(client), ["[/1]", "[/2]", "[/3]", "[/4]"]);
+      assertEquals(paths.filter((path) => path !== "/other"), ["/1", "/2", "/3", "/4"]);
     }
   });
 
