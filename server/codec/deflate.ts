@@ -153,7 +153,7 @@ function checkWindowBits(windowBits: number, least: number): void {
 /** What a window of the plain version still holds. */
 function lastBytes(history: Uint8Array, next: Uint8Array, windowBits: number): Uint8Array {
   const window = 1 << windowBits;
-  if (next.length >= window) return next.slice(next.length - window);
+  if (next.length >= window) return Buffer.from(next.subarray(next.length - window));
   return Buffer.concat([history.subarray(Math.max(0, history.length + next.length - window)), next]);
 }
 

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import process from "node:process";
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
@@ -53,6 +54,19 @@ describe("deflate", () => {
       assertEquals(inflated(dedicated, unhex("f200110000")), HELLO, "7.2.3.2: with takeover");
       dedicated.release();
       shared.release();
+    });
+
+    it(`keeps a window of its own, also of a Buffer that is written over afterwards (${way})`, () => {
+      const deflater = new Deflater({ contextTakeover: true, windowBits: 9, plain });
+      const inflater = new Inflater(true, 9);
+      const message = new Uint8Array(1024).map((_, index) => index * index);
+      const lent = Buffer.from(message);
+      assertEquals(inflated(inflater, deflated(deflater, lent)), hex(message));
+      lent.fill(0);
+      // What the Buffer holds now would be found in a window that is not the deflater's own.
+      assertEquals(inflated(inflater, deflated(deflater, lent)), hex(lent));
+      deflater.release();
+      inflater.release();
     });
 
     for (const contextTakeover of [false, true]) {

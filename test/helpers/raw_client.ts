@@ -75,16 +75,22 @@ export class RawClient {
     socket.on("close", () => this.end());
   }
 
-  /** Sends `request` as it stands and resolves once a whole response head is there, or the connection has ended. */
-  static async request(url: string, request: string): Promise<RawClient> {
-    const { hostname, port, protocol } = new URL(url);
-    const socket = protocol === "wss:"
-      ? connectTls({ host: hostname, port: Number(port), rejectUnauthorized: false })
-      : connect(Number(port), hostname);
-    const client = new RawClient(socket);
+  /** A connection on which nothing has been said; it is being established. */
+  static connect(url: string): RawClient {
+    const { hostname: host, port, protocol } = new URL(url);
+    const address = { host, port: Number(port), noDelay: true };
+    const client = new RawClient(
+      protocol === "wss:" ? connectTls({ ...address, rejectUnauthorized: false }) : connect(address),
+    );
     RawClient.last = client;
     RawClient.connected.add(client);
-    socket.write(request, "latin1");
+    return client;
+  }
+
+  /** Sends `request` as it stands and resolves once a whole response head is there, or the connection has ended. */
+  static async request(url: string, request: string | Uint8Array): Promise<RawClient> {
+    const client = RawClient.connect(url);
+    client.write(typeof request === "string" ? Buffer.from(request, "latin1") : request);
     await client.frames.until(
       () => client.upgraded || client.ended || client.head.includes("\r\n\r\n"),
       "a response",
@@ -110,6 +116,11 @@ export class RawClient {
 
   write(bytes: string | Uint8Array): void {
     this.socket.write(bytes);
+  }
+
+  /** Sends nothing more, and still reads (a FIN). */
+  halfClose(): void {
+    this.socket.end();
   }
 
   /** Stops reading: what the server sends fills the kernel's buffers, then the server's. */
@@ -152,6 +163,12 @@ export class RawClient {
     const payload = this.frames.all.find(isClose)?.payload;
     if (payload === undefined) return undefined;
     return { code: payload.length < 2 ? 1005 : payload.readUInt16BE(0), reason: payload.toString("utf8", 2) };
+  }
+
+  /** Resolves once what has come before a handshake was accepted `matches`. */
+  async said(matches: RegExp): Promise<void> {
+    await this.frames.until(() => matches.test(this.head) || this.ended, String(matches));
+    if (!matches.test(this.head)) throw new Error(`ended before ${matches}: ${this.head}`);
   }
 
   async gone(): Promise<void> {

@@ -3,12 +3,14 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
+import type { DeflateMode } from "../../server/engine.ts";
+import type { EngineName } from "../../server/engines/pick.ts";
 import type { Log } from "../../server/observe/log.ts";
 import type { Options } from "../../server/options.ts";
 import { serve, type Server, type Surroundings } from "../../server/serve.ts";
 import { Events } from "./events.ts";
 import { RawClient } from "./raw_client.ts";
-import { runtime } from "./runtime.ts";
+import { type Runtime, runtime } from "./runtime.ts";
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -40,9 +42,17 @@ export async function startServer(
 }
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-// Windows aside, npm puts the runtimes here; the tests of a runtime itself run in it.
-const bun = `${root}node_modules/.bin/bun`;
-const node = runtime === "node" ? process.execPath : "node";
+// The runtime that runs the tests runs its children too; npm puts the others here, Windows aside.
+const programs: Readonly<Record<Runtime, string>> = {
+  node: runtime === "node" ? process.execPath : "node",
+  bun: runtime === "bun" ? process.execPath : `${root}node_modules/.bin/bun`,
+  deno: runtime === "deno" ? process.execPath : `${root}node_modules/.bin/deno`,
+};
+const runFlags: Readonly<Record<Runtime, readonly string[]>> = {
+  node: ["--import", "tsx"],
+  bun: [],
+  deno: ["run", "--allow-all", "--no-check"],
+};
 
 /** The native engines, each on the runtime that it needs, whatever runtime the tests are on. */
 export const nativeEngines = ["bun", "uws"] as const;
@@ -52,22 +62,12 @@ export type ProcessEngine = typeof processEngines[number];
 
 const runtimeOf = { bun: "bun", uws: "node", ts: runtime } as const;
 
-function commandLine(engine: ProcessEngine, args: readonly string[]): [string, string[]] {
-  switch (runtimeOf[engine]) {
-    case "bun":
-      return [bun, [...args]];
-    case "node":
-      return [node, ["--import", "tsx", ...args]];
-    case "deno":
-      return [process.execPath, ["run", "--allow-all", "--no-check", ...args]];
-  }
-}
-
 /** Why an engine cannot run in a process of its own here; false when it can. */
 export function whyNotAsProcess(engine: ProcessEngine): string | false {
   // The tests themselves show that their runtime can be run.
   if (engine === "ts") return false;
-  const [command, args] = commandLine(engine, ["-e", engine === "uws" ? `require("uWebSockets.js")` : ""]);
+  const command = programs[runtimeOf[engine]];
+  const args = [...runFlags[runtimeOf[engine]], "-e", engine === "uws" ? `require("uWebSockets.js")` : ""];
   const { error, status, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
   if (error !== undefined) return `${command} cannot be run: ${error.message}`;
   return status !== 0 && `${engine} cannot load: ${/^.*Error: .*$/m.exec(stderr)?.[0] ?? stderr}`;
@@ -99,15 +99,15 @@ export async function stopProcesses(): Promise<void> {
   }));
 }
 
-/** Runs the command with `flags`, on the runtime that `engine` needs, and collects what it prints. */
-export function runCommand(
-  engine: ProcessEngine,
+/** Runs a script of this project with `flags` and collects what it prints. */
+export function runScript(
+  on: Runtime,
+  script: string,
   flags: readonly string[],
   environment: Record<string, string> = {},
 ): CommandRun {
-  const [command, args] = commandLine(engine, ["server/main.ts", ...flags]);
   const inherited = Object.entries(process.env).filter(([name]) => !/^(PORT$|MILLRACE_)/.test(name));
-  const child = spawn(command, args, {
+  const child = spawn(programs[on], [...runFlags[on], script, ...flags], {
     cwd: root,
     env: { ...Object.fromEntries(inherited), ...environment },
     stdio: ["ignore", "pipe", "pipe"],
@@ -137,20 +137,25 @@ export function runCommand(
   };
 }
 
+/** Runs the server's command with `flags`, on the runtime that `engine` needs. */
+export function runCommand(
+  engine: ProcessEngine,
+  flags: readonly string[],
+  environment: Record<string, string> = {},
+): CommandRun {
+  return runScript(runtimeOf[engine], "server/main.ts", flags, environment);
+}
+
 export interface ServerProcess extends CommandRun {
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** Starts the command as a process of its own on a free port, and waits until it listens. */
-export async function spawnServer(
-  engine: ProcessEngine,
-  flags: readonly string[] = [],
-): Promise<ServerProcess> {
-  const run = runCommand(engine, ["--engine", engine, "--port", "0", ...flags]);
+/** Waits until what was run says where it listens. */
+async function untilListening(run: CommandRun): Promise<ServerProcess> {
   const { child, output, exitCode } = run;
   const url = () => /listening on (ws:[^\s"]+)/.exec(output.all.join(""))?.[1];
-  await output.until(() => url() !== undefined || child.exitCode !== null, `${engine} to listen`);
+  await output.until(() => url() !== undefined || child.exitCode !== null, "a server to listen");
   const found = url();
   if (found === undefined) throw new Error(`the server did not start: ${output.all.join("")}`);
   return {
@@ -161,6 +166,18 @@ export async function spawnServer(
       await exitCode();
     },
   };
+}
+
+/** Starts the command as a process of its own on a free port, and waits until it listens. */
+export function spawnServer(engine: ProcessEngine, flags: readonly string[] = []): Promise<ServerProcess> {
+  return untilListening(runCommand(engine, ["--engine", engine, "--port", "0", ...flags]));
+}
+
+/** Starts `bench/echo.ts`, an engine without the server above it, and waits until it listens. */
+export function spawnEcho(on: Runtime, engine: EngineName, deflate: DeflateMode): Promise<ServerProcess> {
+  return untilListening(
+    runScript(on, "bench/echo.ts", ["--engine", engine, "--port", "0", "--deflate", deflate]),
+  );
 }
 
 /** A raw client that speaks JSON commands, past its welcome. */

@@ -181,8 +181,12 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   /** Answers a ping. While the backlog is above its limit only the last one is remembered. */
   answerPing(payload: Uint8Array): void {
     if (this.closeState !== CloseState.Open) return;
-    if (this.tcp.pendingBytes > this.listener.options.maxBackpressureBytes) this.owedPong = payload.slice();
-    else this.control(Opcode.Pong, payload);
+    if (this.tcp.pendingBytes > this.listener.options.maxBackpressureBytes) {
+      this.owedPong = payload.slice();
+    } else {
+      this.owedPong = undefined;
+      this.control(Opcode.Pong, payload);
+    }
   }
 
   ponged(): void {

@@ -24,9 +24,12 @@ export class Exchange<Data> implements TcpHandler {
   private head: HeadReader;
   /** The request whose body is being read or whose answer is awaited. */
   private request: ParsedHead | undefined = undefined;
-  /** Came behind the head and is not used yet. */
+  /** `held[0, heldBytes)` came behind the head and is not used yet. */
   private held: Uint8Array = NOTHING;
+  private heldBytes = 0;
   private answering = false;
+  /** Whether the client sends no more; it may still read. */
+  private halfClosed = false;
   private finished = false;
 
   constructor(listener: TsListener<Data>, tcp: TcpSocket) {
@@ -46,7 +49,7 @@ export class Exchange<Data> implements TcpHandler {
     const request = parseRequest(this.head.text);
     if (request.refused) return this.refuse(request);
     this.request = request;
-    this.held = used < chunk.length ? Buffer.from(chunk.subarray(used)) : NOTHING;
+    if (used < chunk.length) this.keep(chunk.subarray(used));
     this.continue(request);
   }
 
@@ -54,6 +57,7 @@ export class Exchange<Data> implements TcpHandler {
 
   peerEnded(): void {
     // A client that half-closes behind its request still reads the answer; without a request it is gone.
+    this.halfClosed = true;
     if (this.request === undefined || asksForUpgrade(this.request)) this.drop();
   }
 
@@ -82,9 +86,29 @@ export class Exchange<Data> implements TcpHandler {
   private hold(chunk: Uint8Array): void {
     const { request } = this;
     const most = MAX_EARLY_BYTES + this.listener.options.maxHttpBodyBytes;
-    if (this.held.length + chunk.length > most) return this.drop();
-    this.held = this.held.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.held, chunk]);
+    if (this.heldBytes + chunk.length > most) return this.drop();
+    this.keep(chunk);
     if (request !== undefined && !this.answering) this.continue(request);
+  }
+
+  /** Room doubles, so that a body that comes byte by byte costs linear time. */
+  private keep(chunk: Uint8Array): void {
+    const needed = this.heldBytes + chunk.length;
+    if (needed > this.held.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.held.length));
+      grown.set(this.held.subarray(0, this.heldBytes));
+      this.held = grown;
+    }
+    this.held.set(chunk, this.heldBytes);
+    this.heldBytes = needed;
+  }
+
+  /** What is held and has not been used, which is not held any more. */
+  private takeHeld(): Uint8Array {
+    const taken = this.held.subarray(0, this.heldBytes);
+    this.held = NOTHING;
+    this.heldBytes = 0;
+    return taken;
   }
 
   /** A request is there, as far as its head goes. */
@@ -96,12 +120,19 @@ export class Exchange<Data> implements TcpHandler {
     if (request.bodyBytes > this.listener.options.maxHttpBodyBytes) {
       return this.refuse(refusal(413, "the request body is too large"));
     }
-    if (this.held.length < request.bodyBytes) return;
-    const body = this.held.subarray(0, request.bodyBytes);
-    this.held = this.held.subarray(request.bodyBytes);
-    this.answering = true;
+    if (this.heldBytes < request.bodyBytes) return;
+    const held = this.takeHeld();
+    const body = held.subarray(0, request.bodyBytes);
+    if (held.length > body.length) this.keep(held.subarray(body.length));
+    this.awaitAnswer();
     void askHttp(this.listener.handlers, { ...this.headOf(request), body })
       .then((answer) => this.answer(request, answer));
+  }
+
+  /** The client has done its part: the deadline was for it, not for the handler. */
+  private awaitAnswer(): void {
+    this.answering = true;
+    this.listener.deadlines.clear(this);
   }
 
   private answer(request: ParsedHead, answer: HttpResponse): void {
@@ -114,16 +145,16 @@ export class Exchange<Data> implements TcpHandler {
     this.answering = false;
     this.head = new HeadReader();
     this.startDeadline();
-    const next = this.held;
-    this.held = NOTHING;
+    const next = this.takeHeld();
     if (next.length > 0) this.received(next, next.length);
+    if (this.halfClosed && this.request === undefined && !this.finished) this.finish();
     this.listener.settle();
   }
 
   private upgrade(request: ParsedHead): void {
     const offer = readUpgrade(request);
     if (offer.refused) return this.refuse(offer);
-    this.answering = true;
+    this.awaitAnswer();
     const decision = askUpgrade(this.listener.handlers, this.headOf(request));
     if (decision instanceof Promise) void decision.then((answer) => this.decided(offer, answer));
     else this.decided(offer, decision);
@@ -137,14 +168,21 @@ export class Exchange<Data> implements TcpHandler {
       return this.finish();
     }
     const agreement = this.listener.compressions.agree(offer.extensions);
-    const response = acceptResponse(offer, {
-      subprotocol: answer.protocol ?? null,
-      deflate: agreement?.parameters ?? null,
-    });
+    let response: Uint8Array;
+    try {
+      response = acceptResponse(offer, {
+        subprotocol: answer.protocol ?? null,
+        deflate: agreement?.parameters ?? null,
+      });
+    } catch (error) {
+      // The handler has chosen a subprotocol that was not offered.
+      this.listener.handlers.failed(error, undefined);
+      return this.refuse(refusal(500, "internal error"));
+    }
     this.finished = true;
     this.listener.deadlines.clear(this);
     this.listener.exchanged(this);
-    this.listener.opened(this.tcp, answer.data, agreement, response, this.held);
+    this.listener.opened(this.tcp, answer.data, agreement, response, this.takeHeld());
   }
 
   private headOf({ method, path, query, headers }: ParsedHead): RequestHead {

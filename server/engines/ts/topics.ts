@@ -72,8 +72,8 @@ export class TopicIndex {
     if (topic.muted.size > 0) { for (const connection of topic.muted) connection.reportDropped(name); }
     if (topic.members.size === 0) return;
     if (topic.pending.length === 0) this.dirty.push(topic);
-    // The caller only lends bytes, and the end of the turn is after its return.
-    const kept = typeof message === "string" ? message : message.slice();
+    // The caller only lends bytes, and the end of the turn is after its return. A Buffer's own `slice` does not copy.
+    const kept = typeof message === "string" ? message : Buffer.from(message);
     topic.pending.push(new Publication(++this.sequence, kept));
     this.pendingBytes += message.length;
     if (this.pendingBytes > MAX_PENDING_BYTES) this.flush();

@@ -1,0 +1,119 @@
+/** The listener of the engine `ts`: connections that come and go in masses, and its end. */
+import { describe, it } from "node:test";
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { ManualClock } from "../../helpers/manual_clock.ts";
+import { closePayload, encodeFrame, handshake, Opcode, RawClient } from "../../helpers/raw_client.ts";
+import { beServed, endEverything, join, start } from "./setup.ts";
+
+const STORM = 2_000;
+const AT_ONCE = 100;
+/** Bun ends a test after five seconds if it is not told otherwise. */
+const WHOLE_RUN = { timeout: 60_000 };
+
+/** How a client of the storm leaves. */
+const LEAVINGS: ((client: RawClient, url: string) => Promise<void> | void)[] = [
+  (client) => client.destroy(),
+  (client) => {
+    client.write("GET / HT");
+    client.destroy();
+  },
+  (client, url) => {
+    client.write(handshake(`${url}/?unread`));
+    client.destroy();
+  },
+  async (client, url) => {
+    client.write(handshake(`${url}/?dropped`));
+    await client.said(/101/);
+    client.send(Opcode.Text, "hello");
+    client.destroy();
+  },
+  async (client, url) => {
+    client.write(handshake(`${url}/?closed`));
+    await client.said(/101/);
+    await client.close();
+  },
+  async (client, url) => {
+    client.write(handshake(`${url}/?half`));
+    await client.said(/101/);
+    client.halfClose();
+    await client.gone();
+  },
+  async (client) => {
+    client.write("nonsense\r\n\r\n");
+    await client.gone();
+  },
+];
+
+describe("the listener of the engine ts", () => {
+  endEverything();
+
+  it("is empty after a storm of connections that were hardly there, and closes", WHOLE_RUN, async () => {
+    // No time passes: no connection may be left to a deadline.
+    const fixture = await start({ clock: new ManualClock() }, {
+      open(socket) {
+        socket.subscribe("t");
+        fixture.events.push({ kind: "open", socket });
+      },
+    });
+    for (let done = 0; done < STORM; done += AT_ONCE) {
+      await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => {
+        const leave = LEAVINGS[(done + index) % LEAVINGS.length] as typeof LEAVINGS[number]; // below the length
+        return leave(RawClient.connect(fixture.url), fixture.url);
+      }));
+      fixture.listener.publish("t", "to whoever is there");
+    }
+    const { client } = await join(fixture, "control");
+    await client.close();
+    await fixture.listener.close();
+    assertEquals(fixture.listener.subscriberCount("t"), 0);
+    const of = (kind: string) => fixture.events.all.filter((event) => event.kind === kind).length;
+    assertGreater(of("open"), STORM * 3 / LEAVINGS.length - 1);
+    assertEquals(of("close"), of("open"));
+    assertEquals(of("failed"), 0);
+  });
+
+  it("serves those who wait while many others say nothing", async () => {
+    const fixture = await start({ clock: new ManualClock() });
+    const silent = Array.from({ length: 500 }, () => RawClient.connect(fixture.url));
+    await beServed(fixture);
+    assert(silent.every(({ ended }) => !ended));
+    await fixture.listener.close();
+    await Promise.all(silent.map((client) => client.gone()));
+  });
+
+  it("refuses with 503 a handshake that was being decided when it began to close", async () => {
+    let release = () => {};
+    const waiting = new Promise<void>((resolve) => release = resolve);
+    let asked = () => {};
+    const arrived = new Promise<void>((resolve) => asked = resolve);
+    const fixture = await start({}, {
+      async upgrade({ query }) {
+        asked();
+        await waiting;
+        return { accept: true, data: query };
+      },
+    });
+    const client = RawClient.connect(fixture.url);
+    client.write(handshake(`${fixture.url}/?late`));
+    await arrived;
+    const closing = fixture.listener.close();
+    release();
+    await closing;
+    await client.gone();
+    assert(client.head.startsWith("HTTP/1.1 503 "), client.head);
+    assertEquals(fixture.events.all, []);
+  });
+
+  it("may be closed twice, and within a handler", async () => {
+    const closings: Promise<void>[] = [];
+    const fixture = await start({}, {
+      message: () => void closings.push(fixture.listener.close(), fixture.listener.close()),
+    });
+    const { client } = await join(fixture, "a");
+    client.write(encodeFrame(Opcode.Text, "close"));
+    client.send(Opcode.Close, closePayload(1000));
+    await client.gone();
+    await fixture.events.until(() => closings.length === 2);
+    await Promise.all(closings);
+  });
+});
