@@ -138,7 +138,7 @@ export class Exchange<Data> implements TcpHandler {
   private answer(request: ParsedHead, answer: HttpResponse): void {
     if (this.finished) return;
     const keepAlive = request.minorVersion === 1 &&
-      !/\bclose\b/i.test(request.headers.get("connection") ?? "");
+      !/\bclose\b/i.test(request.headers.get("connection") ?? "") && !this.listener.isLastHttp;
     this.tcp.write(encodeResponse(answer, request.method === "HEAD", keepAlive));
     if (!keepAlive) return this.finish();
     this.request = undefined;

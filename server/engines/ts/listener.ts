@@ -127,11 +127,16 @@ export class TsListener<Data> implements Listener {
     }
   }
 
+  /** Whether the listener is closing and no WebSocket is left. */
+  get isLastHttp(): boolean {
+    return this.closing !== undefined && this.count === this.exchanges.size;
+  }
+
   /** Once the last WebSocket has gone, a closing listener waits only for requests under way. */
   settle(): void {
     if (this.closing === undefined) return;
     if (this.count === 0) return this.whenEmpty?.();
-    if (this.count > this.exchanges.size) return;
+    if (!this.isLastHttp) return;
     for (const exchange of this.exchanges) exchange.dropIfIdle();
   }
 }
