@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { constants, inflateRawSync } from "node:zlib";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { DeflateMode, type Message } from "../../../server/engine.ts";
+import { seededRandom } from "../../codec/recorder.ts";
 import { encodeFrame, Opcode } from "../../helpers/raw_client.ts";
 import { type PaperTcp, startOnPaper, turn } from "./setup.ts";
 
@@ -140,6 +141,43 @@ describe("a publication to many on the engine ts", () => {
     const [first, second, own] = await publish(COMPRESSIBLE);
     assertStrictEquals(first, second);
     assert(first !== own);
+  });
+
+  for (const deflate of [DeflateMode.Off, DeflateMode.Shared]) {
+    it(`costs one frame for all who have other topics too, and one write each, deflate ${deflate}`, async () => {
+      const { joined, fixture } = await joinAll(deflate, [offer(), offer(), offer()]);
+      for (const { socket } of joined) {
+        socket.subscribe("u");
+        socket.subscribe("v");
+      }
+      const publishToAll = async (message: string) => {
+        for (const { tcp } of joined) tcp.writes.length = 0;
+        for (const topic of ["u", "t", "v"]) fixture.listener.publish(topic, `${topic} ${message}`);
+        await turn();
+      };
+      await publishToAll("small");
+      for (const { tcp } of joined) {
+        const texts = payloads(onlyWrite(tcp)).map(({ payload }) => payload.toString());
+        assertEquals(texts, ["u small", "t small", "v small"]);
+      }
+      // What is too large to be copied together shows whose it is: noise, which stays large.
+      const random = seededRandom(1);
+      await publishToAll(Array.from({ length: 8_000 }, () => String.fromCharCode(33 + random(90))).join(""));
+      const written = new Set(joined.flatMap(({ tcp }) => tcp.writes));
+      assertEquals([written.size, ...joined.map(({ tcp }) => tcp.writes.length)], [3, 3, 3, 3]);
+    });
+  }
+
+  it("is compressed from the threshold on, as what is sent is", async () => {
+    const { joined, publish } = await joinAll(DeflateMode.Shared, [offer(), offer(), offer()]);
+    const [published] = await publish("x".repeat(1023), "x".repeat(1024));
+    assertEquals(payloads(published).map(({ compressed }) => compressed), [false, true]);
+    for (const { tcp, socket } of joined) {
+      tcp.writes.length = 0;
+      socket.send("x".repeat(1023));
+      socket.send("x".repeat(1024));
+      assertEquals(payloads(Buffer.concat(tcp.writes)).map(({ compressed }) => compressed), [false, true]);
+    }
   });
 
   for (
