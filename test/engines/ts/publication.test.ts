@@ -213,4 +213,23 @@ describe("a publication to many on the engine ts", () => {
     assertEquals(texts(tcp), ["1", "answer", "2", "answer"]);
     assertEquals(texts(other.tcp), ["1", "2"]);
   });
+
+  it("that has to go out to others during a read does not cut the answer to that read in two", async () => {
+    const { fixture, join } = await startOnPaper({}, {
+      message(socket, message) {
+        socket.send("before");
+        for (const topic of ["t", "u"]) fixture.listener.publish(topic, message);
+        other.socket.send("behind");
+        socket.send("after");
+      },
+    });
+    const { tcp } = await join("a");
+    const other = await join("b");
+    other.socket.subscribe("t");
+    other.socket.subscribe("u");
+    tcp.receive(encodeFrame(Opcode.Text, "1"));
+    const texts = (bytes: Uint8Array) => payloads(bytes).map(({ payload }) => payload.toString());
+    assertEquals(texts(onlyWrite(tcp)), ["before", "after"]);
+    assertEquals(texts(Buffer.concat(other.tcp.writes)), ["1", "1", "behind"]);
+  });
 });
