@@ -248,8 +248,17 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     if (this.topics === undefined || this.seenSequence === index.last) return;
     const pending = index.pendingFor(this as Connection<unknown>);
     this.seenSequence = index.last;
-    for (const publication of pending) this.write(publication.frame(this.compression));
-    if (pending.length > 0) this.checkBacklog();
+    if (pending.length === 0) return;
+    const { outbox } = this.listener;
+    // One write for all of them, unless another connection's read is being answered: that is not to be cut in two.
+    const collects = pending.length > 1 && !outbox.isTaken;
+    if (collects) outbox.begin(this);
+    try {
+      for (const publication of pending) this.write(publication.frame(this.compression));
+    } finally {
+      if (collects) outbox.finish(undefined);
+    }
+    this.checkBacklog();
   }
 
   /** Writes frames that many connections share. */

@@ -22,6 +22,11 @@ export class Outbox {
   private length = 0;
   private owner: Owner | undefined = undefined;
 
+  /** Whether a connection is collecting. */
+  get isTaken(): boolean {
+    return this.owner !== undefined;
+  }
+
   /** `owner` collects from now on. Answers whose turn it was, to be handed to {@link finish}. */
   begin(owner: Owner): Owner | undefined {
     const previous = this.owner;

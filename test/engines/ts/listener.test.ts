@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { ManualClock } from "../../helpers/manual_clock.ts";
 import { closePayload, encodeFrame, handshake, Opcode, RawClient } from "../../helpers/raw_client.ts";
-import { beServed, endEverything, join, start } from "./setup.ts";
+import { beServed, endEverything, join, start, startOnPaper } from "./setup.ts";
 
 const STORM = 2_000;
 const AT_ONCE = 100;
@@ -79,6 +79,15 @@ describe("the listener of the engine ts", () => {
     assert(silent.every(({ ended }) => !ended));
     await fixture.listener.close();
     await Promise.all(silent.map((client) => client.gone()));
+  });
+
+  it("knows nothing more of a connection that has gone", async () => {
+    const { fixture, connect, join } = await startOnPaper();
+    const { tcp: opened } = await join("a");
+    const tcps = [connect(), opened];
+    for (const tcp of tcps) tcp.handler.closed();
+    await fixture.listener.close();
+    assert(tcps.every(({ ended }) => !ended), "it was ended once more");
   });
 
   it("refuses with 503 a handshake that was being decided when it began to close", async () => {

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { constants, inflateRawSync } from "node:zlib";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { DeflateMode, type Message } from "../../../server/engine.ts";
+import { seededRandom } from "../../codec/recorder.ts";
 import { encodeFrame, Opcode } from "../../helpers/raw_client.ts";
 import { type PaperTcp, startOnPaper, turn } from "./setup.ts";
 
@@ -142,6 +143,43 @@ describe("a publication to many on the engine ts", () => {
     assert(first !== own);
   });
 
+  for (const deflate of [DeflateMode.Off, DeflateMode.Shared]) {
+    it(`costs one frame for all who have other topics too, and one write each, deflate ${deflate}`, async () => {
+      const { joined, fixture } = await joinAll(deflate, [offer(), offer(), offer()]);
+      for (const { socket } of joined) {
+        socket.subscribe("u");
+        socket.subscribe("v");
+      }
+      const publishToAll = async (message: string) => {
+        for (const { tcp } of joined) tcp.writes.length = 0;
+        for (const topic of ["u", "t", "v"]) fixture.listener.publish(topic, `${topic} ${message}`);
+        await turn();
+      };
+      await publishToAll("small");
+      for (const { tcp } of joined) {
+        const texts = payloads(onlyWrite(tcp)).map(({ payload }) => payload.toString());
+        assertEquals(texts, ["u small", "t small", "v small"]);
+      }
+      // What is too large to be copied together shows whose it is: noise, which stays large.
+      const random = seededRandom(1);
+      await publishToAll(Array.from({ length: 8_000 }, () => String.fromCharCode(33 + random(90))).join(""));
+      const written = new Set(joined.flatMap(({ tcp }) => tcp.writes));
+      assertEquals([written.size, ...joined.map(({ tcp }) => tcp.writes.length)], [3, 3, 3, 3]);
+    });
+  }
+
+  it("is compressed from the threshold on, as what is sent is", async () => {
+    const { joined, publish } = await joinAll(DeflateMode.Shared, [offer(), offer(), offer()]);
+    const [published] = await publish("x".repeat(1023), "x".repeat(1024));
+    assertEquals(payloads(published).map(({ compressed }) => compressed), [false, true]);
+    for (const { tcp, socket } of joined) {
+      tcp.writes.length = 0;
+      socket.send("x".repeat(1023));
+      socket.send("x".repeat(1024));
+      assertEquals(payloads(Buffer.concat(tcp.writes)).map(({ compressed }) => compressed), [false, true]);
+    }
+  });
+
   for (
     const make of [(text: string) => Buffer.from(text), (text: string) => new Uint8Array(Buffer.from(text))]
   ) {
@@ -174,5 +212,24 @@ describe("a publication to many on the engine ts", () => {
     await turn();
     assertEquals(texts(tcp), ["1", "answer", "2", "answer"]);
     assertEquals(texts(other.tcp), ["1", "2"]);
+  });
+
+  it("that has to go out to others during a read does not cut the answer to that read in two", async () => {
+    const { fixture, join } = await startOnPaper({}, {
+      message(socket, message) {
+        socket.send("before");
+        for (const topic of ["t", "u"]) fixture.listener.publish(topic, message);
+        other.socket.send("behind");
+        socket.send("after");
+      },
+    });
+    const { tcp } = await join("a");
+    const other = await join("b");
+    other.socket.subscribe("t");
+    other.socket.subscribe("u");
+    tcp.receive(encodeFrame(Opcode.Text, "1"));
+    const texts = (bytes: Uint8Array) => payloads(bytes).map(({ payload }) => payload.toString());
+    assertEquals(texts(onlyWrite(tcp)), ["before", "after"]);
+    assertEquals(texts(Buffer.concat(other.tcp.writes)), ["1", "1", "behind"]);
   });
 });

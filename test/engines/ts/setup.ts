@@ -97,6 +97,8 @@ export class PaperTcp implements TcpSocket {
 
 export interface OnPaper {
   readonly fixture: Fixture;
+  /** A connection on which nothing has been said. */
+  connect(): PaperTcp;
   /** A connection past its handshake, with nothing of it left in `writes`. */
   join(name: Name, headers?: Record<string, string>): Promise<{ tcp: PaperTcp; socket: Socket<Name> }>;
 }
@@ -118,11 +120,16 @@ export async function startOnPaper(
     },
   };
   const fixture = await listen(engine, options, overrides);
+  const connect = () => {
+    const tcp = new PaperTcp();
+    tcp.handler = accept(tcp);
+    return tcp;
+  };
   return {
     fixture,
+    connect,
     async join(name, headers) {
-      const tcp = new PaperTcp();
-      tcp.handler = accept(tcp);
+      const tcp = connect();
       tcp.receive(Buffer.from(handshake(`${PAPER_URL}/?${name}`, headers)));
       const socket = await fixture.socket(name);
       tcp.writes.length = 0;
