@@ -10,7 +10,7 @@ import process from "node:process";
 import type { TcpHandler, TcpOptions, TcpSocket } from "./tcp.ts";
 
 /** What one read takes at the most. */
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /** libuv's code for the peer's FIN. */
 const UV_EOF = -4095;

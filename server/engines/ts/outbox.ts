@@ -13,7 +13,7 @@ import { copyBytes, writeBinaryFrame, writeTextFrame } from "../../codec/frame.t
 import type { Message } from "../../engine.ts";
 import type { Connection } from "./connection.ts";
 
-const OUTBOX_BYTES = 64 * 1024;
+const OUTBOX_BYTES = 256 * 1024;
 
 type Owner = Connection<unknown>;
 

@@ -6,7 +6,7 @@ import type { TcpHandler, TcpListener, TcpOptions, TcpSocket } from "./tcp.ts";
  * Where small reads are copied to: the codec looks at bytes as words too, and the first such look at an array of Bun's
  * costs more than the copy.
  */
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 16 * 1024;
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 class BunTcp implements TcpSocket {
