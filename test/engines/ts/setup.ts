@@ -13,17 +13,21 @@ import { handshake, RawClient } from "../../helpers/raw_client.ts";
 
 const PAPER_URL = "ws://127.0.0.1:1";
 
-const fixtures: Fixture[] = [];
+const fixtures = new Set<Fixture>();
 
 /** To be called once in every test file: nothing outlives it. */
 export function endEverything(): void {
   after(async () => {
     RawClient.destroyAll();
-    for (const { events, listener } of fixtures) {
-      for (const event of events.all) if (event.kind === "open") event.socket.terminate();
-      await listener.close();
-    }
+    for (const fixture of fixtures) await end(fixture);
   });
+}
+
+/** Ends one fixture before its file ends, and forgets what it has recorded. */
+export async function end(fixture: Fixture): Promise<void> {
+  for (const event of fixture.events.all) if (event.kind === "open") event.socket.terminate();
+  await fixture.listener.close();
+  fixtures.delete(fixture);
 }
 
 /** Listens on a free port. */
@@ -32,7 +36,7 @@ export async function start(
   overrides: Partial<Handlers<Name>> = {},
 ): Promise<Fixture> {
   const fixture = await listen(tsEngine, options, overrides);
-  fixtures.push(fixture);
+  fixtures.add(fixture);
   return fixture;
 }
 

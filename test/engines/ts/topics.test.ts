@@ -8,9 +8,9 @@ import { DeflateMode, type Listener, type Message, type Socket } from "../../../
 import type { Name } from "../../contract/fixture.ts";
 import { seededRandom } from "../../codec/recorder.ts";
 import { Opcode, type RawClient } from "../../helpers/raw_client.ts";
-import { endEverything, join, start, turn } from "./setup.ts";
+import { end, endEverything, join, start, turn } from "./setup.ts";
 
-const SEEDS = process.env.MILLRACE_LONG === undefined ? 4 : 60;
+const SEEDS = process.env.MILLRACE_LONG === undefined ? 4 : 20;
 const TURNS = 120;
 const NAMES = [..."abcdefghijkl"];
 const TOPICS = ["t", "u", "v", "w"];
@@ -257,6 +257,7 @@ describe("publications of one turn on the engine ts", () => {
       assertEquals(actual, expected, `${topic}, seed ${seed}`);
     }
     assertEquals(fixture.events.all.filter(({ kind }) => kind === "failed"), []);
-    for (const socket of sockets.values()) socket.terminate();
+    for (const client of clients.values()) client.destroy();
+    await end(fixture);
   }
 });
