@@ -7,12 +7,19 @@ interface Timer {
   readonly run: () => void;
 }
 
+/** What {@link ManualClock.wallMs} answers before time has moved: 2026-01-01. */
+export const WALL_START_MS = Date.UTC(2026, 0, 1);
+
 export class ManualClock implements Clock {
   private time = 0;
   private readonly timers = new Set<Timer>();
 
   now(): number {
     return this.time;
+  }
+
+  wallMs(): number {
+    return WALL_START_MS + this.time;
   }
 
   after(ms: number, run: () => void): () => void {
