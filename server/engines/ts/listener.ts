@@ -9,7 +9,7 @@ import type { Handlers, Listener, ListenOptions, Message } from "../../engine.ts
 import { listenUrl } from "../request.ts";
 import { type Agreement, CompressionPool } from "./compression.ts";
 import { Connection } from "./connection.ts";
-import { Deadlines } from "./deadlines.ts";
+import { Deadlines } from "../../deadlines.ts";
 import { Exchange } from "./exchange.ts";
 import { Outbox } from "./outbox.ts";
 import type { TcpHandler, TcpListener, TcpSocket } from "./tcp.ts";

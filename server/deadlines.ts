@@ -2,7 +2,7 @@
  * Deadlines of connections that are on their way in or out: one timer for all of them, which runs only while there
  * are any.
  */
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "./clock.ts";
 
 const TICK_MS = 1000;
 
