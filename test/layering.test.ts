@@ -94,6 +94,10 @@ const rules: readonly { readonly rule: string; forbids(from: string, to: string)
       /^(hub|broker|engines|codec|http|auth)\/|^(session|delivery)\.ts$/.test(to),
   },
   {
+    rule: "limits are arithmetic on what they are given: they know the clock and each other",
+    forbids: (from, to) => from.startsWith("limits/") && !to.startsWith("limits/") && to !== "clock.ts",
+  },
+  {
     rule: "serve.ts is for main.ts and mod.ts, and nobody imports main.ts",
     forbids: (from, to) =>
       to === "main.ts" || to === "mod.ts" || (to === "serve.ts" && !["main.ts", "mod.ts"].includes(from)),
@@ -222,6 +226,10 @@ describe("the layers of server/", () => {
     ["broker/pick.ts", "broker/redis.ts", true],
     ["broker/redis.ts", "broker/broker.ts", true],
     ["broker/redis.ts", "hub/hub.ts", false],
+    ["limits/users.ts", "clock.ts", true],
+    ["limits/users.ts", "limits/cooling.ts", true],
+    ["limits/users.ts", "engine.ts", false],
+    ["session.ts", "limits/message_guard.ts", true],
     ["main.ts", "serve.ts", true],
     ["mod.ts", "serve.ts", true],
     ["http/routes.ts", "main.ts", false],
