@@ -1,7 +1,8 @@
 /**
  * `npm test`: the same test files on Node, Bun and Deno, one runtime after the other, and a line that counts them all.
  * What a runtime printed is shown only when something failed. `--only node,bun` picks runtimes, `--long` adds the tests
- * that take minutes; further arguments pick files by a part of their path.
+ * that take minutes; further arguments pick files by a part of their path. Debian programs that tests need are installed
+ * first, where that may be done.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -9,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { installMissing } from "./debian.ts";
 
 const long = process.argv.includes("--long");
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -110,6 +112,7 @@ const args = process.argv.slice(2).filter((arg) => arg !== "--long");
 const onlyAt = args.indexOf("--only");
 const only = onlyAt < 0 ? runners.map((runner) => runner.name) : (args.splice(onlyAt, 2)[1] ?? "").split(",");
 const files = testFiles(args);
+installMissing();
 const folder = mkdtempSync(join(tmpdir(), "millrace-test-"));
 try {
   const results = runners.filter((runner) => only.includes(runner.name)).map((runner) =>
