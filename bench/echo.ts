@@ -19,6 +19,9 @@ import {
 
 const EXIT_WRONG_USE = 2;
 
+/** Far above what the measured loads leave waiting: its bookkeeping is measured, nobody is cut. */
+const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
+
 function wrongUse(message: string): never {
   console.error(`echo: ${message}`);
   console.error("usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish]");
@@ -60,6 +63,7 @@ try {
     maxPayloadBytes: MAX_MESSAGE_BYTES,
     maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
     slowPolicy: SlowPolicy.Skip,
+    maxQueuedBytes: MAX_QUEUED_BYTES,
     deflate: oneOf(Object.values(DeflateMode), flags.deflate, "deflate"),
     deflateThresholdBytes: 0,
     maxHttpBodyBytes: 0,
@@ -79,6 +83,7 @@ try {
     },
     drain() {},
     dropped() {},
+    evicted() {},
     pong() {},
     close() {},
     failed: (error) => console.error(error),

@@ -114,6 +114,11 @@ export interface Handlers<Data> {
   drain(socket: Socket<Data>): void;
   /** A message was left out for this socket: one that was published to `topic`, or one that was sent to it. */
   dropped(socket: Socket<Data>, topic: string | undefined): void;
+  /**
+   * The socket is about to be terminated because {@link ListenOptions.maxQueuedBytes} is spent and its backlog, which
+   * its `bufferedAmount` still tells, is among the largest. `close` follows with 1006.
+   */
+  evicted(socket: Socket<Data>): void;
   pong(socket: Socket<Data>): void;
   /** Exactly once per opened socket, possibly during a call of one of its methods. 1006 stands for a connection that just ended. */
   close(socket: Socket<Data>, code: number, reason: string): void;
@@ -138,6 +143,13 @@ export interface ListenOptions {
   /** The backlog of one socket above which messages for it are dropped. One message more than this may wait. */
   readonly maxBackpressureBytes: number;
   readonly slowPolicy: SlowPolicy;
+  /**
+   * What may wait in this process over all sockets, whatever each of them may on its own. Past it the sockets with the
+   * largest backlogs are terminated, one after the other, until seven eighths of it are left: a polite close would wait
+   * behind the backlog. It is passed by an eighth and by what two turns of the event loop send and publish at the most.
+   * It must be well above the largest message times the largest audience, or one publication spends it. Infinity for none.
+   */
+  readonly maxQueuedBytes: number;
   readonly deflate: DeflateMode;
   /** Messages below this many bytes (UTF-16 units for text) are sent uncompressed. */
   readonly deflateThresholdBytes: number;
@@ -162,6 +174,19 @@ export interface Listener {
   /** Delivers one message to every subscriber of `topic`, in the order of the calls. */
   publish(topic: string, message: Message): void;
   subscriberCount(topic: string): number;
+  /**
+   * Bytes that wait in this process over all sockets, closing ones too. Reading it asks every socket that may have a
+   * backlog, on native engines every one: for metrics, not for every message.
+   */
+  readonly queuedBytes: number;
+  /**
+   * Reads the TLS files again: handshakes from now on get the new certificate, open connections stay as they are, the
+   * URL too. Does nothing without TLS, or on a listener that is closing. The engines of Bun and uWebSockets.js listen
+   * anew on the same port for it, within one call: a client that is connecting in that instant may be refused once.
+   * @throws {ListenError} when the files cannot be used; the old certificate stays in use then. Also when the port
+   * could not be taken again: its message says so, nobody is accepted, and the call may be repeated.
+   */
+  reloadTls(): void;
   /** Stops accepting at once; resolves when the last socket is gone and what was sent to it has left. Closes no socket itself. */
   close(): Promise<void>;
 }
@@ -173,7 +198,7 @@ export interface Engine {
   listen<Data>(options: ListenOptions, handlers: Handlers<Data>): Promise<Listener>;
 }
 
-/** An engine cannot listen; `message` says where and why in one line. */
+/** An engine cannot listen, or not with these files; `message` says where and why in one line. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 }

@@ -18,6 +18,9 @@ import { Session, type SessionContext } from "./session.ts";
 
 const SESSION_ID_BYTES = 9;
 
+/** What may wait for all connections together. */
+const MAX_QUEUED_BYTES = 512 * 1024 * 1024;
+
 /** How long the engine keeps a connection that was closed while the peer did not answer, beyond the heartbeat. */
 const IDLE_MARGIN_SECONDS = 20;
 
@@ -73,6 +76,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       idleTimeoutSeconds: options.heartbeatSeconds === 0
         ? 0
         : options.heartbeatSeconds + options.heartbeatTimeoutSeconds + IDLE_MARGIN_SECONDS,
+      maxQueuedBytes: MAX_QUEUED_BYTES,
       clock,
     }, handlers);
   } catch (error) {
@@ -113,6 +117,7 @@ function createHandlers(context: SessionContext, isReady: () => boolean): Handle
     message: (socket, message) => socket.data.received(message),
     drain: (socket) => socket.data.drained(),
     dropped: (socket, topic) => socket.data.missed(topic),
+    evicted: (socket) => log.warn({ session: socket.data.id }, "cut: too much waits in this process"),
     pong: (socket) => socket.data.ponged(),
     close(socket, code) {
       socket.data.closed();

@@ -30,7 +30,7 @@ function folder(path: string): string {
   return `${dirname(path)}/`;
 }
 
-const sharedByEngines = ["engines/pick.ts", "engines/request.ts"];
+const sharedByEngines = ["pick", "queue_budget", "request", "tls_files"].map((name) => `engines/${name}.ts`);
 
 /** The engine that a file is, or is part of; undefined for files that no engine owns. */
 function engineOf(path: string): string | undefined {

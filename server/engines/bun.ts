@@ -2,18 +2,13 @@
  * The engine `bun`: Bun.serve, the uWebSockets inside Bun. It runs on Bun only. Bun answers a send with a positive
  * number for sent, -1 for queued and 0 for dropped, takes 0 as "no limit" for the backlog, and closes gracefully.
  */
-import { type Engine, type ListenOptions, type Message, SendStatus } from "../engine.ts";
-import { DeflateMode, type Handlers, type Listener, type RequestHead } from "../engine.ts";
+import { type Engine, type Message, SendStatus } from "../engine.ts";
+import { DeflateMode, type RequestHead } from "../engine.ts";
+import type { Generation, NativeServer } from "./native/generation.ts";
 import { NativeListener } from "./native/listener.ts";
-import {
-  asksForWebSocket,
-  listenError,
-  listenUrl,
-  payloadTooLarge,
-  plainAddress,
-  readTls,
-} from "./request.ts";
 import { NativeSocket } from "./native/socket.ts";
+import { asksForWebSocket, listenError, payloadTooLarge, plainAddress } from "./request.ts";
+import { readTls, type TlsTexts } from "./tls_files.ts";
 
 /** The longest that Bun takes, for WebSockets and for HTTP. */
 const MAX_IDLE_TIMEOUT_SECONDS = 960;
@@ -30,8 +25,8 @@ interface Attachment<Data> {
 class BunSocket<Data> extends NativeSocket<Data> {
   private readonly native: Native<Data>;
 
-  constructor(listener: NativeListener<Data>, native: Native<Data>) {
-    super(listener, native.data.data, plainAddress(native.remoteAddress));
+  constructor(generation: Generation<Data>, native: Native<Data>) {
+    super(generation, native.data.data, plainAddress(native.remoteAddress));
     this.native = native;
   }
 
@@ -130,14 +125,33 @@ function toResponse(
   });
 }
 
-function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener {
-  const listener = new NativeListener(options, handlers);
-  const server = Bun.serve<Attachment<Data>>({
+function build<Data>(generation: Generation<Data>): (port: number) => NativeServer {
+  const tls = generation.options.tls && readTls(generation.options.tls);
+  return (port) => {
+    const server = serve(generation, port, tls);
+    return {
+      port: server.port ?? port,
+      publish: (topic, message, compress) => {
+        server.publish(topic, message as string | Uint8Array<ArrayBuffer>, compress);
+      },
+      stopAccepting: () => void server.stop(false),
+      dispose: () => void server.stop(true),
+    };
+  };
+}
+
+function serve<Data>(
+  generation: Generation<Data>,
+  port: number,
+  tls: TlsTexts | undefined,
+): Bun.Server<Attachment<Data>> {
+  const { listener, options, handlers } = generation;
+  return Bun.serve<Attachment<Data>>({
     // In production mode Bun shares the port unless told not to: a second server would take half of the clients.
     reusePort: false,
     hostname: options.host,
-    port: options.port,
-    ...(options.tls === undefined ? {} : { tls: readTls(options.tls) }),
+    port,
+    ...(tls === undefined ? {} : { tls }),
     // One byte more than is allowed lets a body that is too large be told from one that fits.
     maxRequestBodySize: options.maxHttpBodyBytes + 1,
     idleTimeout: Math.min(options.handshakeTimeoutSeconds, MAX_HTTP_IDLE_SECONDS),
@@ -157,8 +171,7 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
       publishToSelf: true,
       perMessageDeflate: deflateOption(options.deflate),
       open(native) {
-        listener.opened();
-        native.data.socket = new BunSocket(listener, native);
+        native.data.socket = new BunSocket(generation, native);
         native.data.socket.handleOpen();
       },
       message(native, message) {
@@ -166,6 +179,9 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
       },
       drain(native) {
         native.data.socket?.handleDrain();
+      },
+      ping(native) {
+        native.data.socket?.handlePing();
       },
       pong(native) {
         native.data.socket?.handlePong();
@@ -175,21 +191,13 @@ function serve<Data>(options: ListenOptions, handlers: Handlers<Data>): Listener
       },
     },
   });
-  return listener.attach({
-    url: listenUrl(options, server.port ?? options.port),
-    publish: (topic, message, compress) => {
-      server.publish(topic, message as string | Uint8Array<ArrayBuffer>, compress);
-    },
-    stopAccepting: () => void server.stop(false),
-    dispose: () => void server.stop(true),
-  });
 }
 
 export const bunEngine: Engine = {
   name: "bun",
   listen(options, handlers) {
     try {
-      return Promise.resolve(serve(options, handlers));
+      return Promise.resolve(new NativeListener(options, handlers, build));
     } catch (error) {
       return Promise.reject(listenError(options, error));
     }

@@ -3,9 +3,9 @@
  * of handshakes that RFC 6455 does not allow and native engines let through, and how addresses are written.
  */
 import { Buffer } from "node:buffer";
-import { readFileSync } from "node:fs";
-import { ListenError, type ListenOptions, type TlsFiles } from "../engine.ts";
+import { ListenError, type ListenOptions } from "../engine.ts";
 import type { Handlers, HttpRequest, HttpResponse, RequestHead, UpgradeAnswer } from "../engine.ts";
+import { firstLine } from "./tls_files.ts";
 
 const WEBSOCKET_VERSION = "13";
 const KEY_BYTES = 16;
@@ -100,14 +100,18 @@ export function listenUrl({ host, tls }: ListenOptions, port: number): string {
 
 /** A runtime's error on listening as one line for people. */
 export function listenError({ host, port }: ListenOptions, error: unknown): ListenError {
-  const { code, message } = error as { code?: string; message: string };
-  const why = code === "EADDRINUSE" ? "the port is in use" : message.split("\n")[0];
+  const { code } = error as { code?: string };
+  const why = code === "EADDRINUSE" ? "the port is in use" : firstLine(error);
   return new ListenError(`cannot listen on ${authority(host, port)}: ${why}`);
 }
 
-/** Certificate and key as PEM text. */
-export function readTls({ certFile, keyFile }: TlsFiles): { cert: string; key: string } {
-  return { cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") };
+/** How a listener goes on without the new certificate. */
+export const OLD_STAYS = "the old one stays in use";
+export const NOBODY_ACCEPTED = "nobody is accepted until it is reloaded";
+
+/** Why a certificate was not reloaded, as one line for people. `outcome` says how the listener goes on. */
+export function reloadError(url: string, error: unknown, outcome: string): ListenError {
+  return new ListenError(`cannot reload the TLS certificate of ${url}: ${firstLine(error)}; ${outcome}`);
 }
 
 /** `host:port` as it stands in a URL. */

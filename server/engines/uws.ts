@@ -13,23 +13,16 @@ import type {
   us_socket_context_t,
   WebSocket as NativeWebSocket,
 } from "uWebSockets.js";
-import { DeflateMode, type Engine, type Handlers, type HttpResponse, type Listener } from "../engine.ts";
-import { ListenError, type ListenOptions, type Message, type RequestHead, SendStatus } from "../engine.ts";
+import { DeflateMode, type Engine, type HttpResponse, type ListenOptions } from "../engine.ts";
+import { type Message, type RequestHead, SendStatus } from "../engine.ts";
+import type { Generation, NativeServer } from "./native/generation.ts";
 import { NativeListener } from "./native/listener.ts";
-import {
-  asksForWebSocket,
-  listenError,
-  listenUrl,
-  payloadTooLarge,
-  plainAddress,
-  readTls,
-} from "./request.ts";
 import { NativeSocket } from "./native/socket.ts";
+import { asksForWebSocket, listenError, payloadTooLarge, plainAddress } from "./request.ts";
+import { readTls } from "./tls_files.ts";
 
 type Uws = typeof import("uWebSockets.js");
 type Native<Data> = NativeWebSocket<Attachment<Data>>;
-
-type Taken = (token: us_listen_socket | false) => void;
 
 interface Attachment<Data> {
   readonly data: Data;
@@ -53,8 +46,8 @@ class UwsSocket<Data> extends NativeSocket<Data> {
   private corked = false;
   private endWhenUncorked: (() => void) | undefined = undefined;
 
-  constructor(listener: NativeListener<Data>, native: Native<Data>) {
-    super(listener, native.getUserData().data, addressOf(native));
+  constructor(generation: Generation<Data>, native: Native<Data>) {
+    super(generation, native.getUserData().data, addressOf(native));
     this.native = native;
   }
 
@@ -216,8 +209,8 @@ function createApp(uws: Uws, { tls }: ListenOptions): TemplatedApp {
   return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
 }
 
-function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>): Promise<Listener> {
-  const listener = new NativeListener(options, handlers);
+function build<Data>(uws: Uws, generation: Generation<Data>): (port: number) => NativeServer {
+  const { listener, options } = generation;
   const app = createApp(uws, options);
   app.ws<Attachment<Data>>("/*", {
     maxPayloadLength: options.maxPayloadBytes * NATIVE_PAYLOAD_FACTOR,
@@ -228,8 +221,7 @@ function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>)
     compression: compressionOf(uws, options.deflate),
     upgrade: (response, request, context) => handleUpgrade(response, request, context, listener),
     open(native) {
-      listener.opened();
-      const socket = new UwsSocket(listener, native);
+      const socket = new UwsSocket(generation, native);
       native.getUserData().socket = socket;
       socket.handleOpen();
     },
@@ -240,6 +232,9 @@ function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>)
     drain(native) {
       native.getUserData().socket?.handleDrain();
     },
+    ping(native) {
+      native.getUserData().socket?.handlePing();
+    },
     pong(native) {
       native.getUserData().socket?.handlePong();
     },
@@ -248,37 +243,56 @@ function serve<Data>(uws: Uws, options: ListenOptions, handlers: Handlers<Data>)
     },
   });
   app.any("/*", (response, request) => handleHttp(response, request, listener));
-  return new Promise((resolve, reject) => {
-    const taken: Taken = (token) => {
-      if (token === false) {
-        return reject(listenError(options, new Error("the address is in use or not ours to take")));
-      }
-      resolve(listener.attach({
-        url: listenUrl(options, uws.us_socket_local_port(token)),
-        publish: (topic, message, compress) => {
-          app.publish(topic, message, typeof message !== "string", compress);
-        },
-        stopAccepting: () => uws.us_listen_socket_close(token),
-        dispose: () => void app.close(),
-      }));
+  return (port) => {
+    const token = listen(uws, app, options, port);
+    return {
+      port: uws.us_socket_local_port(token),
+      publish: (topic, message, compress) => {
+        app.publish(topic, message, typeof message !== "string", compress);
+      },
+      stopAccepting: () => uws.us_listen_socket_close(token),
+      dispose: () => void app.close(),
     };
-    // The declarations leave out this overload, which the engine has had since its version 18.
-    const withOptions = app as unknown as {
-      listen(host: string, port: number, options: number, taken: Taken): void;
-    };
-    withOptions.listen(options.host, options.port, EXCLUSIVE_PORT, taken);
-  });
+  };
+}
+
+function listen(uws: Uws, app: TemplatedApp, options: ListenOptions, port: number): us_listen_socket {
+  const token = tryListen(app, options.host, port);
+  if (token === false) throw new Error("the address is in use or not ours to take");
+  if (port !== 0 || options.tls === undefined) return token;
+  // The engine lets only those ports be taken again while connections are open that it was told by number.
+  const taken = uws.us_socket_local_port(token);
+  uws.us_listen_socket_close(token);
+  return listen(uws, app, options, taken);
+}
+
+/** Answers before it returns, in spite of its form. */
+function tryListen(app: TemplatedApp, host: string, port: number): us_listen_socket | false {
+  // The declarations leave out this overload, which the engine has had since its version 18.
+  const withOptions = app as unknown as {
+    listen(
+      host: string,
+      port: number,
+      options: number,
+      taken: (token: us_listen_socket | false) => void,
+    ): void;
+  };
+  let result: us_listen_socket | false = false;
+  withOptions.listen(host, port, EXCLUSIVE_PORT, (token) => result = token);
+  return result;
 }
 
 /** @param uws the loaded native module */
 export function uwsEngine(uws: Uws): Engine {
   return {
     name: "uws",
-    async listen(options, handlers) {
+    listen(options, handlers) {
       try {
-        return await serve(uws, options, handlers);
+        return Promise.resolve(
+          new NativeListener(options, handlers, (generation) => build(uws, generation)),
+        );
       } catch (error) {
-        throw error instanceof ListenError ? error : listenError(options, error);
+        return Promise.reject(listenError(options, error));
       }
     },
   };

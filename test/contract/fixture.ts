@@ -23,6 +23,7 @@ export type Event =
   | { kind: "open" | "drain" | "pong"; socket: Socket<Name> }
   | { kind: "message"; socket: Socket<Name>; message: Message }
   | { kind: "dropped"; socket: Socket<Name>; topic: string | undefined }
+  | { kind: "evicted"; socket: Socket<Name>; bytes: number }
   | { kind: "close"; socket: Socket<Name>; code: number; reason: string }
   | { kind: "failed"; error: unknown };
 
@@ -33,6 +34,7 @@ export interface Fixture {
   /** The socket of the client that connected with `?name`. */
   socket(name: Name): Promise<Socket<Name>>;
   closes(name: Name): Extract<Event, { kind: "close" }>[];
+  evicted(): Extract<Event, { kind: "evicted" }>[];
   dropped(name: Name): Extract<Event, { kind: "dropped" }>[];
 }
 
@@ -55,6 +57,7 @@ export async function listen(
     message: (socket, message) => events.push({ kind: "message", socket, message: kept(message) }),
     drain: (socket) => events.push({ kind: "drain", socket }),
     dropped: (socket, topic) => events.push({ kind: "dropped", socket, topic }),
+    evicted: (socket) => events.push({ kind: "evicted", socket, bytes: socket.bufferedAmount }),
     pong: (socket) => events.push({ kind: "pong", socket }),
     close: (socket, code, reason) => events.push({ kind: "close", socket, code, reason }),
     failed: (error) => events.push({ kind: "failed", error }),
@@ -66,6 +69,7 @@ export async function listen(
     tls: undefined,
     ...limits,
     slowPolicy: SlowPolicy.Close,
+    maxQueuedBytes: Infinity,
     deflate: DeflateMode.Off,
     deflateThresholdBytes: 1024,
     maxHttpBodyBytes: 1024,
@@ -85,6 +89,7 @@ export async function listen(
       return (event as { socket: Socket<Name> }).socket;
     },
     closes: (name) => events.all.filter((event) => event.kind === "close").filter(of(name)),
+    evicted: () => events.all.filter((event) => event.kind === "evicted"),
     dropped: (name) => events.all.filter((event) => event.kind === "dropped").filter(of(name)),
   };
 }

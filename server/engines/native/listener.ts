@@ -1,6 +1,7 @@
 /**
- * What the listeners of native engines share: the context that their sockets work in, running the handlers of requests
- * so that a fault costs only that request, and knowing when the last socket is really gone.
+ * What the listeners of native engines share: one listener in front of one native server or, after a reload of the TLS
+ * files, several; running the handlers of requests so that a fault costs only that request; and knowing when the last
+ * socket is really gone.
  */
 import { systemClock } from "../../clock.ts";
 import {
@@ -14,8 +15,18 @@ import {
   type RequestHead,
   type UpgradeAnswer,
 } from "../../engine.ts";
-import { askHttp, asksForWebSocket, askUpgrade, handshakeRefusal } from "../request.ts";
-import type { NativeContext } from "./socket.ts";
+import { QueueBudget } from "../queue_budget.ts";
+import {
+  askHttp,
+  asksForWebSocket,
+  askUpgrade,
+  handshakeRefusal,
+  listenUrl,
+  NOBODY_ACCEPTED,
+  OLD_STAYS,
+  reloadError,
+} from "../request.ts";
+import { type BuildServer, Generation } from "./generation.ts";
 import { messageLength, TopicTable } from "./topics.ts";
 
 /**
@@ -25,66 +36,89 @@ import { messageLength, TopicTable } from "./topics.ts";
  */
 const LINGER_MS = 500;
 
-/** The verbs of a native server that a listener needs. */
-export interface NativeServer {
-  readonly url: string;
-  publish(topic: string, message: Message, compress: boolean): void;
-  stopAccepting(): void;
-  /** Frees what is left once every socket is gone. */
-  dispose(): void;
-}
-
-export class NativeListener<Data> implements Listener, NativeContext<Data> {
+export class NativeListener<Data> implements Listener {
   readonly options: ListenOptions;
   readonly handlers: Handlers<Data>;
+  readonly budget: QueueBudget;
   readonly topics: TopicTable;
   readonly compressFrom: number;
-  private server: NativeServer | undefined = undefined;
-  private open = 0;
+  private readonly build: BuildServer<Data>;
+  private readonly generations: Generation<Data>[] = [];
+  /** Those with sockets. */
+  private readonly living: Generation<Data>[] = [];
+  private readonly port: number;
   private lastEndedByUs = Number.NEGATIVE_INFINITY;
   private closing: PromiseWithResolvers<void> | undefined = undefined;
 
-  constructor(options: ListenOptions, handlers: Handlers<Data>) {
+  /** Listens. Throws the engine's error when it cannot. */
+  constructor(options: ListenOptions, handlers: Handlers<Data>, build: BuildServer<Data>) {
     this.options = options;
     this.handlers = handlers;
-    this.topics = new TopicTable(options.maxBackpressureBytes);
+    this.budget = new QueueBudget(options.maxQueuedBytes, () => this.recount());
+    this.topics = new TopicTable(options.maxBackpressureBytes, this.budget);
     this.compressFrom = options.deflate === DeflateMode.Off ? Infinity : options.deflateThresholdBytes;
-  }
-
-  /** Called once, as soon as the native server listens. */
-  attach(server: NativeServer): this {
-    this.server = server;
-    return this;
+    this.build = build;
+    const first = new Generation(this, build);
+    this.port = first.listen(options.port);
+    this.generations.push(first);
   }
 
   get url(): string {
-    return this.server?.url ?? "";
+    return listenUrl(this.options, this.port);
+  }
+
+  get queuedBytes(): number {
+    return this.budget.measure();
   }
 
   publish(topic: string, message: Message): void {
     if (!this.topics.admit(topic, message)) return;
-    this.server?.publish(topic, message, messageLength(message) >= this.compressFrom);
+    const compress = messageLength(message) >= this.compressFrom;
+    // Backwards: one that loses its last socket over it leaves the list.
+    for (let index = this.living.length - 1; index >= 0; index--) {
+      this.living[index]?.publish(topic, message, compress);
+    }
   }
 
   subscriberCount(topic: string): number {
     return this.topics.count(topic);
   }
 
+  reloadTls(): void {
+    if (this.options.tls === undefined || this.closing !== undefined) return;
+    let next: Generation<Data>;
+    try {
+      next = new Generation(this, this.build);
+    } catch (error) {
+      throw reloadError(this.url, error, OLD_STAYS);
+    }
+    // Two servers could share the port, but then so could a stranger's.
+    for (const generation of this.generations) generation.stopAccepting();
+    try {
+      next.listen(this.port);
+    } catch (error) {
+      throw reloadError(this.url, error, NOBODY_ACCEPTED);
+    }
+    this.generations.push(next);
+  }
+
   close(): Promise<void> {
     if (this.closing === undefined) {
       this.closing = withResolvers();
-      this.server?.stopAccepting();
+      for (const generation of this.generations) generation.stopAccepting();
       this.finishWhenEmpty();
     }
     return this.closing.promise;
   }
 
-  opened(): void {
-    this.open++;
+  /** A generation has got a socket. */
+  opened(generation: Generation<Data>): void {
+    if (generation.sockets.size === 1) this.living.push(generation);
   }
 
-  closed(byUs: boolean): void {
-    this.open--;
+  /** A generation has lost a socket; `byUs` when a close frame of ours may still be on its way out. */
+  closed(generation: Generation<Data>, byUs: boolean): void {
+    if (generation.sockets.size === 0) this.living.splice(this.living.indexOf(generation), 1);
     if (byUs) this.lastEndedByUs = systemClock.now();
     this.finishWhenEmpty();
   }
@@ -112,12 +146,18 @@ export class NativeListener<Data> implements Listener, NativeContext<Data> {
     return await askHttp(this.handlers, request);
   }
 
+  private recount(): void {
+    for (const generation of this.living) {
+      for (const socket of generation.sockets) socket.recount();
+    }
+  }
+
   private finishWhenEmpty(): void {
-    if (this.closing === undefined || this.open > 0) return;
+    if (this.closing === undefined || this.living.length > 0) return;
     const resolve = this.closing.resolve;
     const lingerMs = this.lastEndedByUs + LINGER_MS - systemClock.now();
     const finish = () => {
-      this.server?.dispose();
+      for (const generation of this.generations) generation.dispose();
       resolve();
     };
     if (lingerMs > 0) systemClock.after(lingerMs, finish);

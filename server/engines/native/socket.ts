@@ -12,6 +12,7 @@ import {
   SlowPolicy,
   type Socket,
 } from "../../engine.ts";
+import type { Queue, QueueBudget } from "../queue_budget.ts";
 import { messageLength, type TopicTable } from "./topics.ts";
 
 /** A skipped socket receives again once its backlog is down to this share of the limit. */
@@ -25,19 +26,22 @@ export interface NativeContext<Data> {
   readonly options: ListenOptions;
   readonly handlers: Handlers<Data>;
   readonly topics: TopicTable;
+  readonly budget: QueueBudget;
   /** Messages at least this long are compressed; Infinity when deflate is off. */
   readonly compressFrom: number;
+  /** Called once for each socket, before its handler of `open`. */
+  opened(socket: NativeSocket<Data>): void;
   /** Called once for each socket that has closed; `byUs` when a close frame of ours may still be on its way out. */
-  closed(byUs: boolean): void;
+  closed(socket: NativeSocket<Data>, byUs: boolean): void;
 }
 
-export abstract class NativeSocket<Data> implements Socket<Data> {
+export abstract class NativeSocket<Data> implements Socket<Data>, Queue {
   readonly data: Data;
   readonly remoteAddress: string;
+  /** What was found to wait when it was last looked at: above 0 the backlog must be asked for before the next send. */
+  countedBytes = 0;
   private readonly context: NativeContext<Data>;
   private phase: Phase = Phase.Open;
-  /** A send has left bytes behind, so the backlog must be asked for before the next one. */
-  private queued = false;
   private muted = false;
   private topics: Set<string> | undefined = undefined;
   private closeCode: number = CloseCode.Abnormal;
@@ -67,12 +71,12 @@ export abstract class NativeSocket<Data> implements Socket<Data> {
   send(message: Message): SendStatus {
     if (this.phase !== Phase.Open) return SendStatus.Dropped;
     const length = messageLength(message);
-    if (this.queued) {
+    if (this.countedBytes > 0) {
       const backlog = this.nativeBuffered();
       if (backlog > 0 && backlog + length > this.context.options.maxBackpressureBytes) return this.overflow();
     }
     const status = this.nativeSend(message, length >= this.context.compressFrom);
-    if (status === SendStatus.Queued) this.queued = true;
+    if (status === SendStatus.Queued) this.recount();
     return status;
   }
 
@@ -130,6 +134,7 @@ export abstract class NativeSocket<Data> implements Socket<Data> {
   }
 
   handleOpen(): void {
+    this.context.opened(this);
     try {
       this.context.handlers.open(this);
     } catch (error) {
@@ -146,14 +151,19 @@ export abstract class NativeSocket<Data> implements Socket<Data> {
     }
   }
 
+  /** A ping has come, and its pong may have joined a backlog. */
+  handlePing(): void {
+    if (this.phase !== Phase.Closed) this.recount();
+  }
+
   /** Bytes have left. */
   handleDrain(): void {
     const backlog = this.nativeBuffered();
+    this.context.budget.count(this, backlog);
     if (this.phase === Phase.Closing) {
       if (backlog === 0) this.nativeEnd(this.closeCode, this.closeReason);
       return;
     }
-    if (backlog === 0) this.queued = false;
     if (this.muted) {
       if (backlog > this.context.options.maxBackpressureBytes * RESUME_SHARE) return;
       this.setMuted(false);
@@ -171,6 +181,7 @@ export abstract class NativeSocket<Data> implements Socket<Data> {
     const byUs = this.phase === Phase.Closing && code !== CloseCode.Abnormal;
     this.leaveTopics();
     this.phase = Phase.Closed;
+    this.context.budget.count(this, 0);
     this.cancelDeadline?.();
     try {
       // With 1006 native engines give texts of their own as the reason; no peer has sent those.
@@ -178,13 +189,27 @@ export abstract class NativeSocket<Data> implements Socket<Data> {
     } catch (error) {
       this.context.handlers.failed(error, this);
     }
-    this.context.closed(byUs);
+    this.context.closed(this, byUs);
+  }
+
+  recount(): void {
+    this.context.budget.count(this, this.bufferedAmount);
+  }
+
+  evict(): void {
+    try {
+      this.context.handlers.evicted(this);
+    } catch (error) {
+      this.context.handlers.failed(error, this);
+    }
+    this.terminate();
   }
 
   /** Called when it is time to look: a socket that has fallen behind is closed or skipped, as the options say. */
   checkBacklog(topic: string): void {
     if (this.phase !== Phase.Open || this.muted) return;
-    if (this.nativeBuffered() <= this.context.options.maxBackpressureBytes) return;
+    this.recount();
+    if (this.countedBytes <= this.context.options.maxBackpressureBytes) return;
     if (this.context.options.slowPolicy === SlowPolicy.Skip) return this.setMuted(true);
     this.reportDropped(topic);
     this.closeSlow();

@@ -4,6 +4,7 @@
  * its fan-out says so for some messages and not for others, so its own limit is switched off and kept from here.
  */
 import type { Message } from "../../engine.ts";
+import type { QueueBudget } from "../queue_budget.ts";
 import type { NativeSocket } from "./socket.ts";
 
 /**
@@ -14,6 +15,12 @@ const SCANS_PER_LIMIT = 8;
 
 /** Above this many topics on one socket the scans grow no denser; the bound on its backlog then grows instead. */
 const MAX_WIDTH = 128;
+
+/** What a frame of ours has besides its payload, at the most (RFC 6455 section 5.2; we do not mask). */
+const MAX_FRAME_HEAD_BYTES = 10;
+
+/** A UTF-16 unit takes at most so many bytes of UTF-8. */
+const MAX_BYTES_PER_UNIT = 3;
 
 interface Topic {
   readonly name: string;
@@ -29,6 +36,12 @@ export function messageLength(message: Message): number {
   return message.length;
 }
 
+/** The bytes of a message's frame, at the most; counting those of a text would mean to go through it. */
+function mostBytes(message: Message): number {
+  const payloadBytes = typeof message === "string" ? message.length * MAX_BYTES_PER_UNIT : message.length;
+  return MAX_FRAME_HEAD_BYTES + payloadBytes;
+}
+
 /**
  * The subscriptions of one listener. A socket's backlog stays below the limit plus an eighth of it, plus what is
  * published in one turn of the event loop, for a socket with up to {@link MAX_WIDTH} topics.
@@ -36,10 +49,12 @@ export function messageLength(message: Message): number {
 export class TopicTable {
   private readonly topics = new Map<string, Topic>();
   private readonly scanBytes: number;
+  private readonly budget: QueueBudget;
   /** The most topics that any one socket has had: its backlog can grow by each of them between two looks. */
   private width = 1;
 
-  constructor(maxBackpressureBytes: number) {
+  constructor(maxBackpressureBytes: number, budget: QueueBudget) {
+    this.budget = budget;
     this.scanBytes = maxBackpressureBytes / SCANS_PER_LIMIT;
   }
 
@@ -86,6 +101,8 @@ export class TopicTable {
       for (const socket of topic.members) socket.checkBacklog(name);
     }
     if (topic.muted.size > 0) { for (const socket of topic.muted) socket.reportDropped(name); }
-    return topic.members.size > topic.muted.size;
+    const receivers = topic.members.size - topic.muted.size;
+    this.budget.expect(receivers * mostBytes(message));
+    return receivers > 0;
   }
 }

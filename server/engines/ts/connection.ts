@@ -9,6 +9,7 @@ import { Decoder } from "../../codec/decoder.ts";
 import { MAX_CONTROL_PAYLOAD_BYTES, writeControlFrame } from "../../codec/frame.ts";
 import { Opcode } from "../../codec/opcode.ts";
 import { type Message, SendStatus, SlowPolicy, type Socket } from "../../engine.ts";
+import type { Queue } from "../queue_budget.ts";
 import type { Agreement, Compression } from "./compression.ts";
 import type { TsListener } from "./listener.ts";
 import type { TcpHandler, TcpSocket } from "./tcp.ts";
@@ -19,11 +20,13 @@ const RESUME_SHARE = 0.5;
 
 const NOTHING = new Uint8Array(0);
 
-export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandler {
+export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandler, Queue {
   readonly data: Data;
   readonly compression: Compression | undefined;
   /** The last publication that needs no delivery any more; 0 while the end of the turn decides. */
   seenSequence = 0;
+  /** What waits, as of the last write or drain. */
+  countedBytes = 0;
   private readonly listener: TsListener<Data>;
   private readonly tcp: TcpSocket;
   private closeState: CloseState = CloseState.Open;
@@ -67,7 +70,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     }
     if (compression?.applies(message)) this.write(compression.frame(message));
     else listener.outbox.message(this, message);
-    return tcp.pendingBytes > 0 ? SendStatus.Queued : SendStatus.Sent;
+    return this.countedBytes > 0 ? SendStatus.Queued : SendStatus.Sent;
   }
 
   subscribe(name: string): void {
@@ -114,6 +117,22 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     this.emitClose(CloseCode.Abnormal, "");
   }
 
+  recount(): void {
+    const bytes = this.tcp.pendingBytes;
+    if (bytes !== this.countedBytes) this.listener.budget.count(this, bytes);
+  }
+
+  evict(): void {
+    // One that has had its close event may still have bytes on their way out.
+    if (!this.alive) return this.tcp.destroy();
+    try {
+      this.listener.handlers.evicted(this);
+    } catch (error) {
+      this.listener.handlers.failed(error, this);
+    }
+    this.terminate();
+  }
+
   /** The deadline of the close handshake has passed. */
   expire(): void {
     this.stop();
@@ -129,6 +148,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   }
 
   drained(): void {
+    this.recount();
     const { closing } = this;
     if (this.owedPong !== undefined) {
       const payload = this.owedPong;
@@ -162,6 +182,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
 
   closed(): void {
     this.stop();
+    this.listener.budget.count(this, 0);
     this.emitClose(CloseCode.Abnormal, "");
     this.listener.deadlines.clear(this);
     this.listener.gone();
@@ -264,22 +285,25 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   /** Writes frames that many connections share. */
   writeShared(frames: Uint8Array): void {
     this.write(frames);
-    if (this.tcp.pendingBytes > 0) this.checkBacklog();
+    if (this.countedBytes > 0) this.checkBacklog();
   }
 
   /** Frames to go out behind what is collected; they must not change afterwards. */
   write(frames: Uint8Array): void {
-    if (!this.listener.outbox.append(this, frames)) this.tcp.write(frames);
+    if (!this.listener.outbox.append(this, frames)) this.writeDirectly(frames);
   }
 
-  /** For the outbox alone: a frame that is too large to be collected. */
-  writeDirectly(frame: Uint8Array): void {
-    this.tcp.write(frame);
+  /** Past the outbox, and for it when a frame is too large to be collected. */
+  writeDirectly(frames: Uint8Array): void {
+    this.tcp.write(frames);
+    this.recount();
   }
 
   /** For the outbox alone: bytes that it would like to write over. Answers whether it may. */
   writeCollected(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.tcp.writeLent(bytes, start, end);
+    const mayWriteOver = this.tcp.writeLent(bytes, start, end);
+    this.recount();
+    return mayWriteOver;
   }
 
   private control(opcode: Opcode, payload: Uint8Array): void {

@@ -1,7 +1,8 @@
 /** The engine `ts`: our own codec on the runtime's TCP. It runs on Bun, Node and Deno. */
 import process from "node:process";
 import type { Engine } from "../../engine.ts";
-import { listenError, readTls } from "../request.ts";
+import { listenError } from "../request.ts";
+import { readTls } from "../tls_files.ts";
 import { TsListener } from "./listener.ts";
 import type { TcpListen, TcpSocket } from "./tcp.ts";
 

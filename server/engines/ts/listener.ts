@@ -6,7 +6,9 @@ import { type DecoderSettings, decoderSettings } from "../../codec/header.ts";
 import type { ProtocolError } from "../../codec/errors.ts";
 import type { Sink } from "../../codec/sink.ts";
 import type { Handlers, Listener, ListenOptions, Message } from "../../engine.ts";
-import { listenUrl } from "../request.ts";
+import { QueueBudget } from "../queue_budget.ts";
+import { listenUrl, NOBODY_ACCEPTED, OLD_STAYS, reloadError } from "../request.ts";
+import { readTls, type TlsTexts } from "../tls_files.ts";
 import { type Agreement, CompressionPool } from "./compression.ts";
 import { Connection } from "./connection.ts";
 import { Deadlines } from "../../deadlines.ts";
@@ -26,6 +28,7 @@ export class TsListener<Data> implements Listener {
   readonly deadlines: Deadlines;
   readonly index = new TopicIndex();
   readonly outbox = new Outbox();
+  readonly budget: QueueBudget;
   /** Connections that still speak HTTP. */
   private readonly exchanges = new Set<Exchange<Data>>();
   private readonly sink: Sink<Connection<Data>> = createSink();
@@ -44,6 +47,8 @@ export class TsListener<Data> implements Listener {
     });
     this.compressions = new CompressionPool(options.deflate, options.deflateThresholdBytes);
     this.deadlines = new Deadlines(options.clock);
+    // Every write of a connection says what it leaves behind.
+    this.budget = new QueueBudget(options.maxQueuedBytes, () => {});
   }
 
   attach(tcp: TcpListener): this {
@@ -65,6 +70,26 @@ export class TsListener<Data> implements Listener {
 
   subscriberCount(topic: string): number {
     return this.index.count(topic);
+  }
+
+  get queuedBytes(): number {
+    return this.budget.measure();
+  }
+
+  reloadTls(): void {
+    const { tls } = this.options;
+    if (tls === undefined || this.isClosing) return;
+    let renewed: TlsTexts;
+    try {
+      renewed = readTls(tls);
+    } catch (error) {
+      throw reloadError(this.url, error, OLD_STAYS);
+    }
+    try {
+      this.tcp?.reloadTls(renewed);
+    } catch (error) {
+      throw reloadError(this.url, error, NOBODY_ACCEPTED);
+    }
   }
 
   close(): Promise<void> {

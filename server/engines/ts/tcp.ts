@@ -3,6 +3,8 @@
  * One implementation per runtime family; neither knows what the bytes mean.
  */
 
+import type { TlsTexts } from "../tls_files.ts";
+
 /** Who hears what happens on a socket; it changes once, when HTTP becomes WebSocket. */
 export interface TcpHandler {
   /** The peer sent `bytes[0, length)`. They may be changed in place and are only lent, until the call returns. */
@@ -38,13 +40,18 @@ export interface TcpListener {
   readonly port: number;
   /** Stops accepting; sockets live on. */
   close(): void;
+  /**
+   * Connections from now on get this certificate. Only for a listener that began with TLS. Throws when the port could
+   * not be taken again; nobody is accepted then.
+   */
+  reloadTls(tls: TlsTexts): void;
 }
 
 export interface TcpOptions {
   readonly host: string;
   readonly port: number;
-  /** PEM texts; undefined for plain TCP. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** Undefined for plain TCP. */
+  readonly tls: TlsTexts | undefined;
   /** Keep to what the runtime documents, where a shorter way is known: for tests, which hold the two against each other. */
   readonly documentedOnly: boolean;
   /** Called for each accepted connection; answers who handles it. */

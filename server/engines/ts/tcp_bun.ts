@@ -80,7 +80,21 @@ class BunTcp implements TcpSocket {
 }
 
 export function listenBun(options: TcpOptions): Promise<TcpListener> {
-  const server = Bun.listen<BunTcp>({
+  let server = listen(options);
+  const { port } = server;
+  return Promise.resolve({
+    port,
+    close: () => void server.stop(false),
+    reloadTls(tls) {
+      // Bun's own `reload` takes a new certificate without a word and goes on with the old one.
+      server.stop(false);
+      server = listen({ ...options, port, tls });
+    },
+  });
+}
+
+function listen(options: TcpOptions): Bun.TCPSocketListener<BunTcp> {
+  return Bun.listen<BunTcp>({
     hostname: options.host,
     port: options.port,
     allowHalfOpen: true,
@@ -108,5 +122,4 @@ export function listenBun(options: TcpOptions): Promise<TcpListener> {
       error() {},
     },
   });
-  return Promise.resolve({ port: server.port, close: () => void server.stop(false) });
 }

@@ -91,16 +91,20 @@ export function listenNode(options: TcpOptions): Promise<TcpListener> {
       socket.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onError);
     };
     const common = { allowHalfOpen: true, noDelay: true };
-    const server = tls === undefined
-      ? createServer(common, acceptStream)
-      : createTlsServer({ ...common, ...tls, handshakeTimeout: TLS_HANDSHAKE_MS }, acceptStream);
+    const secured = tls &&
+      createTlsServer({ ...common, ...tls, handshakeTimeout: TLS_HANDSHAKE_MS }, acceptStream);
+    const server = secured ?? createServer(common, acceptStream);
     server.once("error", reject);
     server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", reject);
       if (!documentedOnly && tls === undefined) acceptHandles(server, accept);
       const address = server.address();
       const taken = typeof address === "object" && address !== null ? address.port : port;
-      resolve({ port: taken, close: () => void server.close() });
+      resolve({
+        port: taken,
+        close: () => void server.close(),
+        reloadTls: (renewed) => secured?.setSecureContext({ ...renewed }),
+      });
     });
   });
 }

@@ -120,7 +120,7 @@ export async function startOnPaper(
     listen(options, handlers) {
       const listener = new TsListener(options, handlers);
       accept = (tcp) => listener.accept(tcp);
-      return Promise.resolve(listener.attach({ port: 1, close() {} }));
+      return Promise.resolve(listener.attach({ port: 1, close() {}, reloadTls() {} }));
     },
   };
   const fixture = await listen(engine, options, overrides);
