@@ -83,6 +83,7 @@ try {
     },
     drain() {},
     dropped() {},
+    abandoned() {},
     evicted() {},
     pong() {},
     close() {},

@@ -58,7 +58,7 @@ export const closeTable: Readonly<Record<number, CloseAdvice>> = {
   [CloseCode.PolicyViolation]: { reason: "too many invalid messages", reconnect: Reconnect.No },
   [CloseCode.MessageTooBig]: { reason: "message too big", reconnect: Reconnect.No },
   [CloseCode.InternalError]: { reason: "internal error", reconnect: Reconnect.Yes },
-  [CloseCode.TryAgainLater]: { reason: "server is full", reconnect: Reconnect.Backoff },
+  [CloseCode.TryAgainLater]: { reason: "try again later", reconnect: Reconnect.Backoff },
   [CloseCode.InvalidToken]: { reason: "invalid token", reconnect: Reconnect.No },
   [CloseCode.AuthenticationFailed]: { reason: "authentication failed", reconnect: Reconnect.No },
   [CloseCode.AuthenticationTimeout]: { reason: "authentication timeout", reconnect: Reconnect.No },

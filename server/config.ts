@@ -5,14 +5,12 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
-  checkOption,
   type OptionName,
   optionNames,
   type Options,
   OptionsError,
-  type OptionSpec,
-  optionSpecs,
   resolveOptions,
+  specOf,
 } from "./options.ts";
 
 const ENV_PREFIX = "MILLRACE_";
@@ -61,7 +59,7 @@ export function readConfig(args: readonly string[], environment: Environment): C
     const found = sources.map((source) => source.get(name)).find((found) => found !== undefined);
     origin[name] = found?.source ?? "default";
     if (found === undefined) continue;
-    const checked = checkOption(optionSpecs[name], found.value);
+    const checked = specOf(name).read(found.value);
     if ("problem" in checked) problems.push(`${found.source}: ${name} ${checked.problem}`);
     else given[name] = checked.value;
   }
@@ -85,14 +83,18 @@ interface Flags {
 
 function readFlags(args: readonly string[], problems: string[]): Flags {
   const known = new Map(optionNames.map((name) => [flagName(name), name]));
-  const options = Object.fromEntries(
-    [...known.keys(), "config"].map((flag) => [flag, { type: "string" as const }]),
-  );
+  const typeOf = (name: OptionName) => specOf(name).isSwitch ? "boolean" as const : "string" as const;
+  const options = Object.fromEntries([...known].map(([flag, name]) => [flag, { type: typeOf(name) }]));
   const { tokens } = parseArgs({
     args: [...args],
     strict: false,
     tokens: true,
-    options: { ...options, "help": { type: "boolean", short: "h" }, "print-config": { type: "boolean" } },
+    options: {
+      ...options,
+      "config": { type: "string" },
+      "help": { type: "boolean", short: "h" },
+      "print-config": { type: "boolean" },
+    },
   });
   const found = new Map<OptionName, Found>();
   let action: Config["action"] = "serve";
@@ -111,6 +113,8 @@ function readFlags(args: readonly string[], problems: string[]): Flags {
         `${token.rawName}: unknown option${suggestion(token.rawName, [...known.keys()].map(toFlag))}`,
       );
       unknownAt = token.index;
+    } else if (name !== undefined && specOf(name).isSwitch) {
+      found.set(name, { value: token.value ?? true, source: token.rawName });
     } else if (token.value === undefined) problems.push(`${token.rawName}: needs a value`);
     else if (name === undefined) config = token.value;
     else found.set(name, { value: token.value, source: token.rawName });
@@ -192,20 +196,11 @@ function editDistance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-function valueForm(spec: OptionSpec): string {
-  if (spec.type === "choice") return spec.values.join("|");
-  return spec.type === "integer" ? spec.unit || "number" : "text";
-}
-
 /** The text of --help. */
 export function helpText(): string {
   const rows = optionNames.map((name) => {
-    const spec = optionSpecs[name];
-    return {
-      head: `  --${flagName(name)} <${valueForm(spec)}>`,
-      help: spec.help,
-      value: String(spec.default),
-    };
+    const { form, help, isSwitch, write, default: value } = specOf(name);
+    return { head: `  --${flagName(name)}${isSwitch ? "" : ` <${form}>`}`, help, value: write(value) };
   });
   const lines = rows.flatMap(({ head, help, value }) => [head, `      ${help} [${value}]`]);
   return [
@@ -231,10 +226,17 @@ export function helpText(): string {
   ].join("\n");
 }
 
+/** A value as the configuration file would have it. */
+function settingText(name: OptionName, value: unknown): string {
+  const { secret, write } = specOf(name);
+  if (secret && value !== "") return "***";
+  return JSON.stringify(typeof value === "object" && !Array.isArray(value) ? write(value) : value);
+}
+
 /** The text of --print-config: name, value and source of every option. */
 export function configText({ options, sources }: Config): string {
   const rows = optionNames.map((name) => ({
-    setting: `${name} = ${optionSpecs[name].secret ? "***" : JSON.stringify(options[name])}`,
+    setting: `${name} = ${settingText(name, options[name])}`,
     source: sources[name],
   }));
   const width = Math.max(...rows.map((row) => row.setting.length));

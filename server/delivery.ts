@@ -5,6 +5,7 @@
 import type { Publication } from "./broker/broker.ts";
 import type { Listener } from "./engine.ts";
 import { formats } from "./protocol/formats.ts";
+import type { Counters } from "./observe/counters.ts";
 import type { Format } from "./protocol/protocol.ts";
 
 /** The engine's topic for the subscribers of `topic` who speak `format`. */
@@ -18,10 +19,15 @@ export function topicOf(engineTopic: string): string {
 }
 
 /** Hands a publication to all of its subscribers on `listener`. */
-export function deliver(listener: Listener, { topic, data, offset, epoch }: Publication): void {
+export function deliver(listener: Listener, publication: Publication, counters: Counters): void {
+  const { topic, data, offset, epoch } = publication;
   for (const format of formats) {
     const target = engineTopic(format, topic);
-    if (listener.subscriberCount(target) === 0) continue;
-    listener.publish(target, format.encode({ type: "message", topic, data, offset, epoch }));
+    const subscribers = listener.subscriberCount(target);
+    if (subscribers === 0) continue;
+    const message = format.encode({ type: "message", topic, data, offset, epoch });
+    counters.deliveries += subscribers;
+    counters.deliveredBytes += subscribers * message.length;
+    listener.publish(target, message);
   }
 }

@@ -108,6 +108,8 @@ export interface Handlers<Data> {
   upgrade(request: UpgradeRequest): UpgradeAnswer<Data> | Promise<UpgradeAnswer<Data>>;
   http(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
   open(socket: Socket<Data>): void;
+  /** An accepted handshake comes to nothing, because its client or its listener has gone: `data` is never opened. */
+  abandoned(data: Data): void;
   /** `message` is lent: bytes are valid until the handler returns. */
   message(socket: Socket<Data>, message: Message): void;
   /** Bytes have left after a send that was Queued, or a skipped socket receives again. */

@@ -16,7 +16,7 @@ export interface HeartbeatPeer {
   heartbeatSlot: number;
   ping(): void;
   /** No pong came in time. */
-  expire(): void;
+  unanswered(): void;
 }
 
 export interface HeartbeatOptions {
@@ -78,7 +78,7 @@ export class Heartbeat {
           peer.ping();
           break;
         case Pulse.Pinged:
-          peer.expire();
+          peer.unanswered();
           break;
         case Pulse.Answered:
           peer.pulse = Pulse.Resting;

@@ -3,6 +3,7 @@
  * 0 after a signal, 1 when the server cannot start, 2 for options that cannot be used.
  */
 import process from "node:process";
+import { KeyError } from "./auth/key_file.ts";
 import { type Config, configText, helpText, readConfig } from "./config.ts";
 import { ListenError } from "./engine.ts";
 import { EngineUnavailable } from "./engines/pick.ts";
@@ -36,6 +37,7 @@ async function run({ options }: Config): Promise<void> {
       void server.close().then(() => process.exit(0));
     });
   }
+  process.on("SIGHUP", () => server.reload());
   // Last: who reads this line may signal at once.
   log.info({ url: server.url, engine: server.engine }, `listening on ${server.url} engine=${server.engine}`);
 }
@@ -47,8 +49,9 @@ else {
   try {
     await run(config);
   } catch (error) {
-    if (!(error instanceof ListenError || error instanceof EngineUnavailable)) throw error;
-    console.error(`millrace: ${error.message}`);
+    const isExpected = [ListenError, EngineUnavailable, KeyError].some((kind) => error instanceof kind);
+    if (!isExpected) throw error;
+    console.error(`millrace: ${(error as Error).message}`);
     process.exit(EXIT_CANNOT_START);
   }
 }

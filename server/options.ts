@@ -3,119 +3,175 @@
  * help text and the checks are all made from this table.
  */
 import { hostname } from "node:os";
+import { parseCidr } from "./auth/client_address.ts";
+import { tokenAlgorithms } from "./auth/keys.ts";
+import { parseAllowedOrigin } from "./auth/origin.ts";
 import { DeflateMode, SlowPolicy } from "./engine.ts";
-import { type EngineName, engineNames } from "./engines/pick.ts";
-
-/** All options with their values. */
-export interface Options {
-  readonly host: string;
-  readonly port: number;
-  readonly path: string;
-  readonly tlsCert: string;
-  readonly tlsKey: string;
-  readonly engine: EngineName;
-  readonly node: string;
-  readonly maxMessageBytes: number;
-  readonly maxBackpressureBytes: number;
-  readonly slowPolicy: SlowPolicy;
-  readonly maxTopicsPerConnection: number;
-  readonly maxErrors: number;
-  readonly maxIdleTopics: number;
-  readonly maxHttpBodyBytes: number;
-  readonly handshakeTimeoutSeconds: number;
-  readonly deflate: DeflateMode;
-  readonly deflateThresholdBytes: number;
-  readonly heartbeatSeconds: number;
-  readonly heartbeatTimeoutSeconds: number;
-  readonly shutdownTimeoutSeconds: number;
-  readonly reconnectWindowSeconds: number;
-  readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
-}
+import { engineNames } from "./engines/pick.ts";
+import {
+  choice,
+  file,
+  integer,
+  list,
+  type OptionSpec,
+  rate,
+  secret,
+  text,
+  toggle,
+  type ValueOf,
+} from "./option.ts";
+import { isPattern, PATTERN_RULE } from "./topic.ts";
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = typeof logLevels[number];
 export const logFormats = ["auto", "text", "json"] as const;
 export type LogFormat = typeof logFormats[number];
 
-interface SpecBase {
-  readonly help: string;
-  /** Shown as `***` by --print-config. */
-  readonly secret?: true;
-}
+/** What happens to a handshake that is refused for its token, its Origin or a limit. */
+export const RejectWith = {
+  /** An HTTP status before the upgrade. */
+  Http: "http",
+  /** The upgrade, and then a close code, which browsers can read. */
+  Close: "close",
+} as const;
 
-interface IntegerSpec extends SpecBase {
-  readonly type: "integer";
-  readonly unit: string;
-  readonly min: number;
-  readonly max: number;
-  readonly default: number;
-}
-
-interface TextSpec extends SpecBase {
-  readonly type: "text";
-  readonly pattern: RegExp;
-  /** What the pattern means, to complete "must be …". */
-  readonly form: string;
-  readonly default: string;
-}
-
-interface ChoiceSpec extends SpecBase {
-  readonly type: "choice";
-  readonly values: readonly string[];
-  readonly default: string;
-}
-
-export type OptionSpec = IntegerSpec | TextSpec | ChoiceSpec;
-export type OptionName = keyof Options;
-export type OptionValue = string | number;
+/** Who may read `/metrics`. */
+export const MetricsAccess = { Open: "open", Key: "key", Off: "off" } as const;
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const DAY_SECONDS = 86_400;
+const MAX_COUNT = 100_000_000;
 
-function integer(value: number, unit: string, min: number, max: number, help: string): IntegerSpec {
-  return { type: "integer", default: value, unit, min, max, help };
+/** `{user}` stands for the token's subject, so it is checked as if it were a name. */
+function patterns(help: string): OptionSpec<readonly string[]> {
+  const problemOf = (item: string) => isPattern(item.replaceAll("{user}", "user")) ? undefined : PATTERN_RULE;
+  return list("patterns", problemOf, help);
 }
 
-function choice(value: string, values: readonly string[], help: string): ChoiceSpec {
-  return { type: "choice", default: value, values, help };
+/** A limit that 0 turns off. */
+function limit(value: number, help: string) {
+  return integer(value, "", 0, MAX_COUNT, `${help}; 0 for no limit`);
 }
 
-export const optionSpecs: Readonly<Record<OptionName, OptionSpec>> = {
-  host: {
-    type: "text",
-    default: "127.0.0.1",
-    pattern: /^[A-Za-z0-9.:_-]+$/,
-    form: "an IP address or a host name",
-    help: "address to listen on; 0.0.0.0 or :: lets everybody in",
-  },
+export const optionSpecs = {
+  // Where it listens.
+  host: text(
+    "127.0.0.1",
+    /^[A-Za-z0-9.:_-]+$/,
+    "an IP address or a host name",
+    "address to listen on; 0.0.0.0 or :: lets everybody in",
+  ),
   port: integer(9001, "", 0, 65_535, "TCP port; 0 takes a free one"),
-  path: {
-    type: "text",
-    default: "/ws",
-    pattern: /^\/[^\s?#]*$/,
-    form: "a URL path that starts with /",
-    help: "path of the WebSocket endpoint",
-  },
-  tlsCert: {
-    type: "text",
-    default: "",
-    pattern: /^/,
-    form: "a file",
-    help: "PEM file of the certificate chain; with --tls-key, serves wss:",
-  },
-  tlsKey: { type: "text", default: "", pattern: /^/, form: "a file", help: "PEM file of its private key" },
+  path: text("/ws", /^\/[^\s?#]*$/, "a URL path that starts with /", "path of the WebSocket endpoint"),
+  tlsCert: file("PEM file of the certificate chain; with --tls-key, serves wss:"),
+  tlsKey: file("PEM file of its private key"),
   engine: choice("auto", engineNames, "what serves the sockets; auto takes the native one of the runtime"),
-  node: {
-    type: "text",
-    default: hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 64) || "node",
-    pattern: /^[A-Za-z0-9._-]{1,64}$/,
-    form: "1 to 64 characters of A-Z a-z 0-9 . _ -",
-    help: "this node's name, told to clients",
-  },
-  maxMessageBytes: integer(64 * KIB, "bytes", 64, 64 * MIB, "largest message a client may send"),
+  node: text(
+    hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 64) || "node",
+    /^[A-Za-z0-9._-]{1,64}$/,
+    "1 to 64 characters of A-Z a-z 0-9 . _ -",
+    "this node's name, told to clients",
+  ),
+
+  // Who gets in.
+  jwtSecret: secret(
+    "HMAC secret of the tokens, at least as long as the hash; better in the environment or a file",
+  ),
+  jwtSecretFile: file("file with that secret"),
+  jwtPublicKeyFile: file("public key of the tokens: PEM key or certificate, JWK or JWKS"),
+  jwksUrl: text(
+    "",
+    /^(https:\/\/.+|http:\/\/(localhost|127\.[\d.]+|\[::1\])([:/].*)?)?$/,
+    "an https: URL, or http: on a loopback address",
+    "URL of the JWKS with the public keys of the tokens",
+  ),
+  jwtAlgorithms: list(
+    "algorithms",
+    (item) => tokenAlgorithms.includes(item) ? undefined : `must be among ${tokenAlgorithms.join(", ")}`,
+    "signatures to accept; without it HS256 with a secret, else RS256 ES256 EdDSA",
+  ),
+  jwtAudience: text("", /^/, "text", "what a token's `aud` must name; empty to accept any"),
+  jwtIssuer: text("", /^/, "text", "what a token's `iss` must be; empty to accept any"),
+  jwtClockToleranceSeconds: integer(5, "seconds", 0, 600, "how far the clock of the issuer may be off"),
+  authCookie: text(
+    "",
+    /^[A-Za-z0-9!#$%&'*+.^_`|~-]*$/,
+    "a cookie's name",
+    "cookie that carries the token of a browser's session; empty for none",
+  ),
+  authTimeoutSeconds: integer(5, "seconds", 1, 600, "how long a connection may take to authenticate (4003)"),
+  rejectWith: choice(
+    RejectWith.Http,
+    Object.values(RejectWith),
+    "how a handshake is refused: an HTTP status, or an upgrade and a close code that browsers can read",
+  ),
+  allowSubscribe: patterns(
+    "topics everybody may subscribe to, beside those of the token; {user} is its subject",
+  ),
+  allowPublish: patterns("topics everybody may publish to"),
+  allowPresence: patterns("topics whose members everybody may see"),
+  allowHistory: patterns("topics whose history everybody may read"),
+  allowBroadcast: toggle("everybody may broadcast to all connections"),
+  insecureAnonymous: toggle("serve other machines without any authentication"),
+  allowedOrigins: list(
+    "origins",
+    parseAllowedOrigin,
+    "Origins of pages that may connect: https://app.example.com, https://*.example.com or *; without it the server's own",
+  ),
+  requireOrigin: toggle("refuse handshakes without an Origin: nothing but browsers gets in"),
+  trustedProxies: list(
+    "addresses",
+    parseCidr,
+    "proxies whose word on the client's address is believed, as 10.0.0.0/8",
+  ),
+  forwardedHeader: choice(
+    "x-forwarded-for",
+    ["x-forwarded-for", "forwarded"],
+    "the header in which they say it",
+  ),
+  apiKeyFile: file("keys of the HTTP API, one a line; without it the API is off"),
+  metrics: choice(
+    MetricsAccess.Open,
+    Object.values(MetricsAccess),
+    "who may read /metrics: everybody, those with an API key, or nobody",
+  ),
+
+  // How fast, and how much.
+  messageRate: rate("200:2000", "messages", "what one connection may send; 0 for no limit"),
+  byteRate: rate(`${MIB}:${8 * MIB}`, "bytes", "what one connection may send; 0 for no limit"),
+  userMessageRate: rate("1000:10000", "messages", "what all connections of a user may send to this node"),
+  userByteRate: rate(
+    `${4 * MIB}:${32 * MIB}`,
+    "bytes",
+    "what all connections of a user may send to this node",
+  ),
+  handshakeRate: rate("100:2000", "handshakes", "what one address may begin; 0 for no limit"),
+  maxConnections: limit(100_000, "connections of this node"),
+  maxConnectionsPerAddress: limit(2_000, "connections from one address (IPv6: one /64 network)"),
+  maxConnectionsPerUser: limit(100, "connections of one user to this node"),
+  maxPendingHandshakes: limit(1_000, "handshakes whose token is being checked"),
+  maxMessageBytes: integer(
+    64 * KIB,
+    "bytes",
+    64,
+    64 * MIB,
+    "largest message a client may send, after inflating",
+  ),
+  maxTopicsPerConnection: integer(128, "", 1, 100_000, "topics one connection may subscribe to"),
+  maxErrors: integer(16, "", 1, 1_000_000, "invalid messages after which a connection is closed with 1008"),
+  maxIdleTopics: integer(10_000, "", 0, MAX_COUNT, "topics without subscribers whose offsets are remembered"),
+  maxHttpBodyBytes: integer(MIB, "bytes", 0, GIB, "largest body of an HTTP request"),
+  handshakeTimeoutSeconds: integer(
+    10,
+    "seconds",
+    1,
+    255,
+    "how long a request may take to arrive (engine uws: always 10)",
+  ),
+
+  // When they cannot keep up.
   maxBackpressureBytes: integer(
     MIB,
     "bytes",
@@ -128,23 +184,15 @@ export const optionSpecs: Readonly<Record<OptionName, OptionSpec>> = {
     Object.values(SlowPolicy),
     "past that: close with 4008, or skip messages and tell the client which",
   ),
-  maxTopicsPerConnection: integer(128, "", 1, 100_000, "topics one connection may subscribe to"),
-  maxErrors: integer(16, "", 1, 1_000_000, "invalid messages after which a connection is closed with 1008"),
-  maxIdleTopics: integer(
-    10_000,
-    "",
-    0,
-    100_000_000,
-    "topics without subscribers whose offsets are remembered",
+  maxQueuedBytes: integer(
+    256 * MIB,
+    "bytes",
+    64 * KIB,
+    1024 * GIB,
+    "how much may wait for all connections together; past it the slowest are cut",
   ),
-  maxHttpBodyBytes: integer(MIB, "bytes", 0, GIB, "largest body of an HTTP request"),
-  handshakeTimeoutSeconds: integer(
-    10,
-    "seconds",
-    1,
-    255,
-    "how long a request may take to arrive (engine uws: always 10)",
-  ),
+
+  // Compression, heartbeat, shutdown.
   deflate: choice(
     DeflateMode.Off,
     Object.values(DeflateMode),
@@ -175,9 +223,18 @@ export const optionSpecs: Readonly<Record<OptionName, OptionSpec>> = {
   ),
   logLevel: choice("info", logLevels, "least severe log line to write"),
   logFormat: choice("auto", logFormats, "auto writes text on a terminal and JSON lines otherwise"),
-};
+} satisfies Readonly<Record<string, OptionSpec<unknown>>>;
+
+/** All options with their values. */
+export type Options = { readonly [Name in keyof typeof optionSpecs]: ValueOf<typeof optionSpecs[Name]> };
+export type OptionName = keyof Options;
 
 export const optionNames = Object.keys(optionSpecs) as readonly OptionName[];
+
+/** The spec of an option whose name is only known when running. */
+export function specOf(name: OptionName): OptionSpec<unknown> {
+  return optionSpecs[name];
+}
 
 /** Options that cannot be used; `problems` has one line for each thing that is wrong. */
 export class OptionsError extends Error {
@@ -190,53 +247,68 @@ export class OptionsError extends Error {
   }
 }
 
-/**
- * Checks one value, which may be text for every type.
- * @returns the value in its type, or what is wrong, to follow the name of the option
- */
-export function checkOption(spec: OptionSpec, value: unknown): { value: OptionValue } | { problem: string } {
-  const shown = JSON.stringify(spec.secret ? "***" : value);
-  switch (spec.type) {
-    case "integer": {
-      const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
-      const unit = spec.unit === "" ? "" : ` ${spec.unit}`;
-      if (typeof number !== "number" || !Number.isInteger(number) || number < spec.min || number > spec.max) {
-        return { problem: `must be a whole number from ${spec.min} to ${spec.max}${unit}, not ${shown}` };
-      }
-      return { value: number };
-    }
-    case "text":
-      if (typeof value !== "string" || !spec.pattern.test(value)) {
-        return { problem: `must be ${spec.form}, not ${shown}` };
-      }
-      return { value };
-    case "choice":
-      if (typeof value !== "string" || !spec.values.includes(value)) {
-        return { problem: `must be one of ${spec.values.join(", ")}, not ${shown}` };
-      }
-      return { value };
-  }
+/** Whether a host to listen on lets nobody in but this machine. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
+}
+
+const keyOptions = ["jwtSecret", "jwtSecretFile", "jwtPublicKeyFile", "jwksUrl"] as const;
+
+/** Whether connections need a token. */
+export function hasAuthentication(options: Options): boolean {
+  return keyOptions.some((name) => options[name] !== "");
 }
 
 /** What contradicts what among valid values, a line each. */
 function contradictions(options: Options): string[] {
   const problems: string[] = [];
-  if (options.heartbeatSeconds > 0 && options.heartbeatTimeoutSeconds >= options.heartbeatSeconds) {
-    problems.push(
-      `heartbeatTimeoutSeconds (${options.heartbeatTimeoutSeconds}) must be less than heartbeatSeconds (${options.heartbeatSeconds})`,
+  const require = (holds: boolean, problem: string) => {
+    if (!holds) problems.push(problem);
+  };
+  const { heartbeatSeconds, heartbeatTimeoutSeconds, maxMessageBytes, maxBackpressureBytes } = options;
+  require(
+    heartbeatSeconds === 0 || heartbeatTimeoutSeconds < heartbeatSeconds,
+    `heartbeatTimeoutSeconds (${heartbeatTimeoutSeconds}) must be less than heartbeatSeconds (${heartbeatSeconds})`,
+  );
+  require(
+    maxMessageBytes <= maxBackpressureBytes,
+    `maxMessageBytes (${maxMessageBytes}) must not be more than maxBackpressureBytes (${maxBackpressureBytes}), or one message could fill a connection's backlog`,
+  );
+  require(
+    maxBackpressureBytes <= options.maxQueuedBytes,
+    `maxBackpressureBytes (${maxBackpressureBytes}) must not be more than maxQueuedBytes (${options.maxQueuedBytes}), or one connection could use up the whole node's`,
+  );
+  for (const name of ["byteRate", "userByteRate"] as const) {
+    const burst = options[name]?.burst ?? Infinity;
+    require(
+      burst >= maxMessageBytes,
+      `${name}'s burst (${burst}) must not be less than maxMessageBytes (${maxMessageBytes}), or the largest message could never be sent`,
     );
   }
-  if (options.maxMessageBytes > options.maxBackpressureBytes) {
-    problems.push(
-      `maxMessageBytes (${options.maxMessageBytes}) must not be more than maxBackpressureBytes (${options.maxBackpressureBytes}), or one message could fill a connection's backlog`,
-    );
+  require(
+    (options.tlsCert === "") === (options.tlsKey === ""),
+    "tlsCert and tlsKey go together; only one of them is set",
+  );
+  require(
+    !/^\/(health|ready|metrics|api(\/.*)?)$/.test(options.path),
+    `path (${options.path}) is taken by an HTTP route`,
+  );
+  const keys = keyOptions.filter((name) => options[name] !== "");
+  require(keys.length <= 1, `only one of ${keyOptions.join(", ")} can be set, not ${keys.join(" and ")}`);
+  const tokenOptions = ["jwtAudience", "jwtIssuer", "authCookie"] as const;
+  for (const name of tokenOptions.filter((name) => options[name] !== "")) {
+    require(keys.length > 0, `${name} is for tokens, and no key for them is set: ${keyOptions.join(", ")}`);
   }
-  if ((options.tlsCert === "") !== (options.tlsKey === "")) {
-    problems.push("tlsCert and tlsKey go together; only one of them is set");
-  }
-  if (/^\/(health|ready|metrics|api(\/.*)?)$/.test(options.path)) {
-    problems.push(`path (${options.path}) is taken by an HTTP route`);
-  }
+  require(
+    options.metrics !== MetricsAccess.Key || options.apiKeyFile !== "",
+    "metrics=key needs apiKeyFile",
+  );
+  require(
+    keys.length > 0 || isLoopback(options.host) || options.insecureAnonymous,
+    `host (${options.host}) lets other machines in, and nothing says who they may be: set a key for tokens (${
+      keyOptions.join(", ")
+    }), listen on 127.0.0.1, or ask for it with --insecure-anonymous`,
+  );
   return problems;
 }
 
@@ -246,10 +318,11 @@ function contradictions(options: Options): string[] {
  */
 export function resolveOptions(given: Readonly<Partial<Record<string, unknown>>>): Options {
   const problems: string[] = [];
-  const resolved: Record<string, OptionValue> = {};
+  const resolved: Record<string, unknown> = {};
   for (const name of optionNames) {
-    const spec = optionSpecs[name];
-    const checked = checkOption(spec, given[name] ?? spec.default);
+    const spec = specOf(name);
+    const value = given[name];
+    const checked = value === undefined ? { value: spec.default } : spec.read(value);
     if ("problem" in checked) problems.push(`${name} ${checked.problem}`);
     else resolved[name] = checked.value;
   }

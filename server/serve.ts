@@ -2,27 +2,33 @@
  * The composition root: makes the parts, wires them, and knows in which order they stop. Everything that decides
  * anything lives elsewhere.
  */
-import { randomBytes, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { MemoryBroker } from "./broker/memory.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { Deadlines } from "./deadlines.ts";
 import { deliver } from "./delivery.ts";
-import type { Handlers, Listener, UpgradeAnswer, UpgradeRequest } from "./engine.ts";
-import { pickEngine } from "./engines/pick.ts";
+import type { Handlers, Listener } from "./engine.ts";
+import { pickEngine, runtimeName } from "./engines/pick.ts";
+import { Gate } from "./gate.ts";
+import { createGuards, type Guards } from "./guards.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { httpError, notFound, route } from "./http/routes.ts";
+import { route } from "./http/routes.ts";
 import { Hub } from "./hub/hub.ts";
+import { SlowConsumers } from "./limits/slow_consumers.ts";
+import { Counters } from "./observe/counters.ts";
 import { createLog, type Log } from "./observe/log.ts";
-import { type Options, resolveOptions } from "./options.ts";
-import { formats, negotiateFormat } from "./protocol/formats.ts";
-import { Session, type SessionContext } from "./session.ts";
-
-const SESSION_ID_BYTES = 9;
-
-/** What may wait for all connections together. */
-const MAX_QUEUED_BYTES = 512 * 1024 * 1024;
+import { createMetrics, type Metrics } from "./observe/metrics.ts";
+import { MetricsAccess, type Options, resolveOptions } from "./options.ts";
+import { formats } from "./protocol/formats.ts";
+import type { Session, SessionContext } from "./session.ts";
+import { VERSION } from "./version.ts";
 
 /** How long the engine keeps a connection that was closed while the peer did not answer, beyond the heartbeat. */
 const IDLE_MARGIN_SECONDS = 20;
+/** How often backlogs are looked at. */
+const SLOW_SCAN_MS = 1000;
+/** The most connections that the report of slow ones names. */
+const MAX_SLOW_REPORTED = 100;
 
 /** What the server takes from its surroundings; each has a default. */
 export interface Surroundings {
@@ -36,6 +42,11 @@ export interface Server {
   readonly url: string;
   readonly engine: string;
   /**
+   * Reads certificates and keys from their files again. Connections stay; a file that cannot be used is logged, and
+   * what it held before goes on being used.
+   */
+  reload(): void;
+  /**
    * Stops: nobody new is let in, everybody is told to reconnect elsewhere, what was sent leaves, connections close
    * with 1001, and those that are not done by the deadline are cut. Calling it again waits for the same end.
    */
@@ -45,6 +56,7 @@ export interface Server {
 /**
  * Starts a server.
  * @throws {OptionsError} for options that cannot be used
+ * @throws {KeyError} for a key, of tokens or of the API, that cannot be used
  * @throws {EngineUnavailable} when the engine cannot run here
  * @throws {ListenError} when the address cannot be taken
  */
@@ -52,6 +64,8 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   const options = resolveOptions(given);
   const { clock = systemClock, log = createLog(options.logLevel, options.logFormat) } = surroundings;
   const engine = await pickEngine(options.engine);
+  const guards = createGuards(options, clock);
+  const counters = new Counters();
   const heartbeat = new Heartbeat({
     intervalSeconds: options.heartbeatSeconds,
     timeoutSeconds: options.heartbeatTimeoutSeconds,
@@ -63,10 +77,45 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   };
   const hub = new Hub<Session>({
     createBroker: (receive) => new MemoryBroker({ maxIdleTopics: options.maxIdleTopics }, receive),
-    deliver: (publication) => running.listener && deliver(running.listener, publication),
+    deliver: (publication) => running.listener && deliver(running.listener, publication, counters),
   });
   const isReady = () => running.closing === undefined && hub.isAvailable;
-  const handlers = createHandlers({ options, hub, heartbeat, log }, isReady);
+  const slow = new SlowConsumers<Session>((bytes) => metrics.observeBackpressure(bytes));
+  const metrics = createMetrics({
+    counters,
+    clock,
+    engine: engine.name,
+    runtime: runtimeName(),
+    version: VERSION,
+    gauges: {
+      connections: () => connectionsByFormat(hub.members),
+      topics: () => hub.topicCount,
+      subscriptions: () => hub.subscriptionCount,
+      queuedBytes: () => running.listener?.queuedBytes ?? 0,
+      slowConsumers: () => slow.count,
+      ready: isReady,
+    },
+  });
+  const context: SessionContext = {
+    options,
+    hub,
+    heartbeat,
+    deadlines: new Deadlines(clock),
+    access: guards.access,
+    messageRates: { messages: options.messageRate ?? undefined, bytes: options.byteRate ?? undefined },
+    slow,
+    counters,
+    clock,
+    log,
+  };
+  const handlers = createHandlers(context, guards, metrics, isReady);
+  const stopScan = clock.every(SLOW_SCAN_MS, () => slow.scan(hub.members, clock.now()));
+  const stop = () => {
+    stopScan();
+    guards.stop();
+    heartbeat.stop();
+    metrics.close();
+  };
   try {
     running.listener = await engine.listen({
       ...options,
@@ -76,11 +125,10 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       idleTimeoutSeconds: options.heartbeatSeconds === 0
         ? 0
         : options.heartbeatSeconds + options.heartbeatTimeoutSeconds + IDLE_MARGIN_SECONDS,
-      maxQueuedBytes: MAX_QUEUED_BYTES,
       clock,
     }, handlers);
   } catch (error) {
-    heartbeat.stop();
+    stop();
     throw error;
   }
   const { listener } = running;
@@ -97,58 +145,88 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     });
     await gone;
     cancelDeadline();
-    heartbeat.stop();
+    stop();
     await hub.close();
     log.info("stopped");
+  };
+  const reload = (what: string, read: () => void) => {
+    try {
+      read();
+      log.info(`${what} reloaded`);
+    } catch (error) {
+      log.error(`${what} not reloaded: ${(error as Error).message}`);
+    }
   };
   return {
     url: listener.url + options.path,
     engine: engine.name,
+    reload() {
+      if (options.tlsCert !== "") reload("certificate", () => listener.reloadTls());
+      reload("keys", () => guards.reload());
+    },
     close: () => running.closing ??= shutDown(),
   };
 }
 
-function createHandlers(context: SessionContext, isReady: () => boolean): Handlers<Session> {
-  const { options, log } = context;
+function createHandlers(
+  context: SessionContext,
+  guards: Guards,
+  metrics: Metrics,
+  isReady: () => boolean,
+): Handlers<Session> {
+  const { options, counters, hub, slow, clock, log } = context;
+  const gate = new Gate({ ...guards, context, isReady });
+  const routes = {
+    webSocketPath: options.path,
+    isReady,
+    metrics: options.metrics === MetricsAccess.Off ? undefined : {
+      needsKey: options.metrics === MetricsAccess.Key,
+      contentType: metrics.contentType,
+      text: () => metrics.text(),
+    },
+    apiKeys: guards.apiKeys,
+    slow() {
+      slow.scan(hub.members, clock.now());
+      const connections = slow.report(MAX_SLOW_REPORTED).map(({ peer, ...figures }) => ({
+        ...{ session: peer.id, user: peer.user ?? null },
+        ...figures,
+      }));
+      return { count: slow.count, queuedBytes: slow.queuedBytes, connections };
+    },
+  };
   return {
-    upgrade: (request) => accept(request, context, isReady),
-    http: (request) => route(request, { webSocketPath: options.path, isReady }),
+    upgrade: (request) => gate.decide(request),
+    http: (request) => route(request, routes),
     open: (socket) => socket.data.opened(socket),
+    abandoned: (session) => session.abandoned(),
     message: (socket, message) => socket.data.received(message),
     drain: (socket) => socket.data.drained(),
-    dropped: (socket, topic) => socket.data.missed(topic),
-    evicted: (socket) => log.warn({ session: socket.data.id }, "cut: too much waits in this process"),
+    dropped(socket, topic) {
+      counters.drops.slow++;
+      socket.data.missed(topic);
+    },
+    evicted(socket) {
+      counters.evictions++;
+      log.warn(
+        { session: socket.data.id },
+        "cut: too much waits for all connections together, and most for this one",
+      );
+    },
     pong: (socket) => socket.data.ponged(),
     close(socket, code) {
+      counters.countClose(code);
       socket.data.closed();
       log.debug({ session: socket.data.id, code }, "connection closed");
     },
-    failed: (error, socket) => log.error({ err: error, session: socket?.data.id }, "a handler failed"),
+    failed(error, socket) {
+      counters.handlerErrors++;
+      log.error({ err: error, session: socket?.data.id }, "a handler failed");
+    },
   };
 }
 
-function accept(
-  request: UpgradeRequest,
-  context: SessionContext,
-  isReady: () => boolean,
-): UpgradeAnswer<Session> {
-  if (request.path !== context.options.path) return { accept: false, response: notFound() };
-  if (!isReady()) {
-    const response = httpError(503, "The server is shutting down.", { "retry-after": "5" });
-    return { accept: false, response };
-  }
-  const negotiated = negotiateFormat(request.headers.get("sec-websocket-protocol"));
-  if (negotiated === undefined) {
-    const known = formats.map((format) => format.subprotocol).join(" and ");
-    return {
-      accept: false,
-      response: httpError(400, `None of the offered subprotocols is known; known are ${known}.`),
-    };
-  }
-  const session = new Session(
-    context,
-    randomBytes(SESSION_ID_BYTES).toString("base64url"),
-    negotiated.format,
-  );
-  return { accept: true, data: session, protocol: negotiated.subprotocol };
+function connectionsByFormat(members: Iterable<Session>): Iterable<readonly [string, number]> {
+  const counts = new Map(formats.map(({ name }) => [name, 0]));
+  for (const { format: { name } } of members) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
 }

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { configText, environmentName, flagName, helpText, readConfig } from "../server/config.ts";
-import { checkOption, optionNames, OptionsError, optionSpecs } from "../server/options.ts";
+import { secret } from "../server/option.ts";
+import { type OptionName, optionNames, OptionsError, optionSpecs, specOf } from "../server/options.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "millrace-config-"));
 let files = 0;
@@ -20,6 +21,43 @@ function problemsOf(args: readonly string[], environment: Record<string, string>
   const { problems } = assertThrows(() => readConfig(args, environment), OptionsError);
   for (const problem of problems) assert(!problem.includes("\n"), `not one line: ${problem}`);
   return problems;
+}
+
+/** Values of the options that stand for more than a number, a choice or a switch: as text, and as read. */
+const examples: Partial<Record<OptionName, [text: string, value: unknown]>> = {
+  host: ["::1", "::1"],
+  path: ["/other", "/other"],
+  node: ["another", "another"],
+  jwksUrl: ["https://keys.example.com/jwks.json", "https://keys.example.com/jwks.json"],
+  jwtAlgorithms: ["RS256 EdDSA", ["RS256", "EdDSA"]],
+  allowedOrigins: ["https://a.example.com https://*.b.example.com", [
+    "https://a.example.com",
+    "https://*.b.example.com",
+  ]],
+  trustedProxies: ["10.0.0.0/8 ::1", ["10.0.0.0/8", "::1"]],
+  metrics: ["off", "off"],
+};
+
+/** A value of `name` that is not its default. */
+function exampleOf(name: OptionName): [text: string, value: unknown] {
+  const spec = optionSpecs[name];
+  const known = examples[name];
+  if (known !== undefined) return known;
+  if (spec.isSwitch) return ["true", true];
+  if ("max" in spec) {
+    const value = spec.max === spec.default ? spec.min : spec.default + 1;
+    return [String(value), value];
+  }
+  if (spec.form.endsWith("[:burst]")) return ["70000:80000", { perSecond: 70_000, burst: 80_000 }];
+  if (spec.form === "patterns") return ["a.* b.{user}.>", ["a.*", "b.{user}.>"]];
+  const choice = spec.form.split("|").find((word) => word !== spec.default) ?? "";
+  return spec.form.includes("|") ? [choice, choice] : ["another", "another"];
+}
+
+/** What some options need beside them. */
+function besides(name: OptionName): string[] {
+  if (/^(jwtAudience|jwtIssuer|authCookie)$/.test(name)) return ["--jwt-secret", "s".repeat(32)];
+  return [];
 }
 
 describe("the configuration", () => {
@@ -51,21 +89,24 @@ describe("the configuration", () => {
 
   it("reads every option from a flag, from the environment and from the file", () => {
     for (const name of optionNames.filter((name) => !name.startsWith("tls"))) {
-      const spec = optionSpecs[name];
-      const value = spec.type === "integer"
-        ? spec.max === spec.default ? spec.min : spec.default + 1
-        : spec.type === "choice"
-        ? spec.values.find((value) => value !== spec.default)
-        : { host: "::1", path: "/other", node: "another" }[name as string];
-      const text = String(value);
+      const [text, value] = exampleOf(name);
       const read = [
-        readConfig([`--${flagName(name)}`, text], {}),
-        readConfig([`--${flagName(name)}=${text}`], {}),
-        readConfig([], { [environmentName(name)]: text }),
-        readConfig(["--config", fileOf({ [name]: value })], {}),
-        readConfig([], { MILLRACE_CONFIG: fileOf({ [name]: value }) }),
+        readConfig([...besides(name), `--${flagName(name)}=${text}`], {}),
+        readConfig(besides(name), { [environmentName(name)]: text }),
+        readConfig([...besides(name), "--config", fileOf({ [name]: value })], {}),
+        readConfig([...besides(name), "--config", fileOf({ [name]: text })], {}),
+        readConfig(besides(name), { MILLRACE_CONFIG: fileOf({ [name]: value }) }),
+        readConfig([...besides(name), `--${flagName(name)}`, ...(specOf(name).isSwitch ? [] : [text])], {}),
       ];
-      assertEquals(read.map(({ options }) => options[name] as unknown), Array(5).fill(value), name);
+      assertEquals(read.map(({ options }) => options[name] as unknown), Array(read.length).fill(value), name);
+    }
+  });
+
+  it("reads 0 as no limit in every rate, and prints it so", () => {
+    for (const name of optionNames.filter((name) => name.endsWith("Rate"))) {
+      const config = readConfig([`--${flagName(name)}=0`], {});
+      assertEquals(config.options[name], null);
+      assertMatch(configText(config), new RegExp(`^${name} = "0" +# --${flagName(name)}$`, "m"));
     }
   });
 
@@ -153,6 +194,13 @@ describe("the configuration", () => {
     ["a path without a slash", ["--path", "ws"], `must be a URL path that starts with /, not "ws"`],
     ["a path with a query", ["--path", "/ws?x"], "must be a URL path"],
     ["a host with a space", ["--host", "a b"], `must be an IP address or a host name, not "a b"`],
+    ["a rate that is no number", ["--message-rate", "fast"], `must be 0 (no limit), N or N:burst`],
+    ["a switch that is neither on nor off", ["--require-origin=maybe"], `must be true or false, not "maybe"`],
+    ["an Origin with a path", ["--allowed-origins", "https://a.test/x"], `has "https://a.test/x": `],
+    ["a network that is none", ["--trusted-proxies", "10.0.0.0/33"], `has "10.0.0.0/33": `],
+    ["a pattern with a wildcard in a word", ["--allow-publish", "a.b*"], `has "a.b*": `],
+    ["an algorithm that signs nothing", ["--jwt-algorithms", "none"], `has "none": `],
+    ["keys from afar without TLS", ["--jwks-url", "http://a.test/"], "must be an https: URL"],
     ["a name that is too long", ["--node", "n".repeat(65)], "must be 1 to 64 characters"],
   ];
   for (const [name, args, part] of badValues) {
@@ -160,7 +208,7 @@ describe("the configuration", () => {
       const [problem = "", ...more] = problemsOf(args);
       assertEquals(more, []);
       assertStringIncludes(problem.replace(/not "(-?\d+)"/, "not $1"), part);
-      assertStringIncludes(problem, (args[0] ?? "").replace("=", ""));
+      assertStringIncludes(problem, (args[0] ?? "").split("=", 1)[0] ?? "");
     });
   }
 
@@ -212,6 +260,32 @@ describe("the configuration", () => {
       /^maxMessageBytes \(8192\) must not be more than maxBackpressureBytes \(8191\)/,
     ],
     ["a path that is an HTTP route", ["--path", "/health"], /^path \(\/health\) is taken by an HTTP route$/],
+    ["a backlog of one that is more than that of all", [
+      "--max-queued-bytes",
+      "65536",
+    ], /^maxBackpressureBytes \(1048576\) must not be more than maxQueuedBytes \(65536\)/],
+    [
+      "a burst below the largest message",
+      ["--byte-rate", "1000:65535"],
+      /^byteRate's burst \(65535\) must not be less than maxMessageBytes \(65536\)/,
+    ],
+    [
+      "a user's burst below the largest message",
+      ["--user-byte-rate", "1000"],
+      /^userByteRate's burst \(1000\) must not/,
+    ],
+    [
+      "two keys for tokens",
+      ["--jwt-secret", "x", "--jwks-url", "https://a.test/"],
+      /^only one of .* can be set, not jwtSecret and jwksUrl$/,
+    ],
+    ["an audience without a key", ["--jwt-audience", "a"], /^jwtAudience is for tokens, and no key/],
+    ["metrics behind a key that is not there", ["--metrics", "key"], /^metrics=key needs apiKeyFile$/],
+    [
+      "strangers without authentication",
+      ["--host", "0.0.0.0"],
+      /^host \(0\.0\.0\.0\) lets other machines in, .*--insecure-anonymous$/,
+    ],
     ["a path in the API", ["--path", "/api/publish"], /^path \(\/api\/publish\) is taken/],
   ];
   for (const [name, args, pattern] of contradictions) {
@@ -227,6 +301,18 @@ describe("the configuration", () => {
     readConfig(["--heartbeat-seconds", "11"], {});
     readConfig(["--max-message-bytes", "8192", "--max-backpressure-bytes", "8192"], {});
     readConfig(["--path", "/apiary"], {});
+    readConfig(["--byte-rate", "1000:65536"], {});
+    readConfig(["--max-queued-bytes", "1048576"], {});
+  });
+
+  it("lets strangers in who have a token, or whom the operator asks for, and everybody on loopback", () => {
+    const key = ["--jwt-secret", "s".repeat(32)];
+    readConfig(["--host", "0.0.0.0", ...key], {});
+    readConfig(["--host", "::", "--insecure-anonymous"], {});
+    for (const host of ["localhost", "127.0.0.1", "127.8.9.1", "::1"]) readConfig(["--host", host], {});
+    for (const host of ["::", "10.0.0.1", "127.evil.test", "localhost.evil.test", "1::1"]) {
+      assertMatch(problemsOf(["--host", host])[0] ?? "", /--insecure-anonymous$/);
+    }
   });
 
   it("tells every problem at once", () => {
@@ -261,15 +347,14 @@ describe("the configuration", () => {
   it("lists every option in --help with its flag, its unit or values, and its default", () => {
     const lines = helpText().split("\n");
     for (const name of optionNames) {
-      const spec = optionSpecs[name];
-      const at = lines.findIndex((line) => line.startsWith(`  --${flagName(name)} <`));
-      assert(at > 0, name);
-      if (spec.type === "integer" && /(Bytes|Seconds|Ms)$/.test(name)) {
-        assertStringIncludes(lines[at] ?? "", `<${spec.unit}>`);
-        assert(name.toLowerCase().endsWith(spec.unit), `${name} is in ${spec.unit}`);
+      const { form, isSwitch, write, default: value } = specOf(name);
+      const head = `  --${flagName(name)}${isSwitch ? "" : ` <${form}>`}`;
+      const at = lines.indexOf(head);
+      assert(at > 0, head);
+      if ("max" in optionSpecs[name] && /(Bytes|Seconds|Ms)$/.test(name)) {
+        assert(name.toLowerCase().endsWith(form), `${name} is in ${form}`);
       }
-      if (spec.type === "choice") assertStringIncludes(lines[at] ?? "", `<${spec.values.join("|")}>`);
-      assert(lines[at + 1]?.endsWith(` [${spec.default}]`), lines[at + 1]);
+      assert(lines[at + 1]?.endsWith(` [${write(value)}]`), lines[at + 1]);
       assert((lines[at + 1]?.trim().length ?? 0) > 20, `${name} is explained`);
     }
     for (
@@ -291,15 +376,11 @@ describe("the configuration", () => {
   });
 
   it("never repeats a secret, not even a wrong one", () => {
-    const spec = {
-      type: "text",
-      pattern: /^s{8}$/,
-      form: "8 s",
-      default: "",
-      help: "",
-      secret: true,
-    } as const;
-    assertEquals(checkOption(spec, "hunter2"), { problem: `must be 8 s, not "***"` });
-    assertEquals(checkOption(spec, "ssssssss"), { value: "ssssssss" });
+    assertEquals(secret("").read(5), { problem: "must be text" });
+    const { options, ...config } = readConfig(["--jwt-secret", "hunter2".repeat(5)], {});
+    assertEquals(options.jwtSecret, "hunter2".repeat(5));
+    const shown = configText({ options, ...config });
+    assert(!shown.includes("hunter2"));
+    assertMatch(shown, /^jwtSecret = \*\*\* /m);
   });
 });

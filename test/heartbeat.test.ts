@@ -26,7 +26,7 @@ class TestPeer implements HeartbeatPeer {
     this.onPing();
   }
 
-  expire(): void {
+  unanswered(): void {
     this.expiries.push(this.clock.now());
   }
 }

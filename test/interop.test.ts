@@ -117,7 +117,7 @@ for (const engine of processEngines) {
     }
 
     it("broadcasts to every client in its own format", async () => {
-      const own = await spawnServer(engine);
+      const own = await spawnServer(engine, ["--allow-broadcast"]);
       const peers = await Promise.all(
         ["json", "msgpack", "json"].map((f) => Peer.open(own.url, f as FormatName)),
       );

@@ -4,7 +4,14 @@ import { assertEquals } from "@std/assert";
 import { CountingSubscriber } from "./helpers/counting_subscriber.ts";
 import { Events } from "./helpers/events.ts";
 import { encodeFrame, Opcode, RawClient } from "./helpers/raw_client.ts";
-import { joinRaw, processEngines, spawnServer, stopProcesses, whyNotAsProcess } from "./helpers/server.ts";
+import {
+  joinRaw,
+  processEngines,
+  spawnServer,
+  stopProcesses,
+  unlimitedFlags,
+  whyNotAsProcess,
+} from "./helpers/server.ts";
 
 const CONNECTIONS = 1_000;
 const TOPICS = 100;
@@ -47,7 +54,7 @@ for (const engine of processEngines) {
       `shows ${CONNECTIONS} connections every offset of their topic once and in order: ${PUBLICATIONS} publications to ${TOPICS} topics by ${PUBLISHERS} publishers`,
       { timeout: TIMEOUT_MS },
       async () => {
-        const server = await spawnServer(engine);
+        const server = await spawnServer(engine, unlimitedFlags);
         const changed = new Events<never>();
         const all = (holds: (subscriber: CountingSubscriber) => boolean, what: string) =>
           changed.until(() => subscribers.every((one) => one.fault !== undefined || holds(one)), what);

@@ -7,7 +7,7 @@ import type { Surroundings } from "../server/serve.ts";
 import { ManualClock } from "./helpers/manual_clock.ts";
 import { encodeFrame, handshake, Opcode, RawClient } from "./helpers/raw_client.ts";
 import { whyNot } from "./helpers/runtime.ts";
-import { joinRaw, startServer, type TestServer } from "./helpers/server.ts";
+import { joinRaw, startServer, type TestServer, unlimited } from "./helpers/server.ts";
 
 describe("the server", { skip: await whyNot("auto") }, () => {
   const servers: TestServer[] = [];
@@ -80,7 +80,7 @@ describe("the server", { skip: await whyNot("auto") }, () => {
   });
 
   it("broadcasts to every connection in its own format and says to how many", async () => {
-    const server = await start();
+    const server = await start({ allowBroadcast: true });
     const json = await joinRaw(server.url);
     const msgpack = await RawClient.open(server.url, { "Sec-WebSocket-Protocol": "millrace.v1.msgpack" });
     await msgpack.frames.until((all) => all.length === 1);
@@ -302,7 +302,7 @@ describe("the server", { skip: await whyNot("auto") }, () => {
   });
 
   it("tells a client that skipped messages exactly which offsets it missed", async () => {
-    const server = await start({ slowPolicy: "skip", maxBackpressureBytes: 256 * 1024 });
+    const server = await start({ ...unlimited, slowPolicy: "skip", maxBackpressureBytes: 256 * 1024 });
     const slow = await joinRaw(server.url);
     const publisher = await joinRaw(server.url);
     await ask(slow, { type: "subscribe", id: 1, topic: "t" });
@@ -347,7 +347,9 @@ describe("the server", { skip: await whyNot("auto") }, () => {
 
   it("cuts connections that do not close by the deadline", async () => {
     const clock = new ManualClock();
-    const server = await startServer({ shutdownTimeoutSeconds: 10, slowPolicy: "skip" }, { clock });
+    const server = await startServer({ ...unlimited, shutdownTimeoutSeconds: 10, slowPolicy: "skip" }, {
+      clock,
+    });
     const stuck = await joinRaw(server.url);
     await ask(stuck, { type: "subscribe", id: 1, topic: "t" });
     const publisher = await joinRaw(server.url);

@@ -7,7 +7,7 @@ import { DeflateMode, type RequestHead } from "../engine.ts";
 import type { Generation, NativeServer } from "./native/generation.ts";
 import { NativeListener } from "./native/listener.ts";
 import { NativeSocket } from "./native/socket.ts";
-import { asksForWebSocket, listenError, payloadTooLarge, plainAddress } from "./request.ts";
+import { abandon, asksForWebSocket, listenError, payloadTooLarge, plainAddress } from "./request.ts";
 import { readTls, type TlsTexts } from "./tls_files.ts";
 
 /** The longest that Bun takes, for WebSockets and for HTTP. */
@@ -98,12 +98,17 @@ async function handleRequest<Data>(
   if (asksForWebSocket(head.headers)) {
     const answer = await listener.decideUpgrade(head);
     if (!answer.accept) return toResponse(answer.response);
-    if (listener.isClosing) return new Response("The server is shutting down.\n", { status: 503 });
+    if (listener.isClosing) {
+      abandon(listener.handlers, answer.data);
+      return new Response("The server is shutting down.\n", { status: 503 });
+    }
     const upgraded = server.upgrade(request, {
       data: { data: answer.data, socket: undefined },
       ...(answer.protocol === undefined ? {} : { headers: { "sec-websocket-protocol": answer.protocol } }),
     });
-    return upgraded ? undefined : new Response("The connection is gone.\n", { status: 400 });
+    if (upgraded) return undefined;
+    abandon(listener.handlers, answer.data);
+    return new Response("The connection is gone.\n", { status: 400 });
   }
   let body: Uint8Array;
   try {

@@ -14,7 +14,8 @@ export class EngineUnavailable extends Error {
   override readonly name = "EngineUnavailable";
 }
 
-function runtimeName(): "bun" | "deno" | "node" {
+/** What runs this process. */
+export function runtimeName(): "bun" | "deno" | "node" {
   if (process.versions["bun"] !== undefined) return "bun";
   return process.versions["deno"] !== undefined ? "deno" : "node";
 }

@@ -35,6 +35,15 @@ export function askUpgrade<Data>(
   }
 }
 
+/** Tells that an accepted handshake comes to nothing. */
+export function abandon<Data>(handlers: Handlers<Data>, data: Data): void {
+  try {
+    handlers.abandoned(data);
+  } catch (error) {
+    handlers.failed(error, undefined);
+  }
+}
+
 /** Asks for the answer to a plain request. A fault of ours is a 500. */
 export async function askHttp<Data>(handlers: Handlers<Data>, request: HttpRequest): Promise<HttpResponse> {
   try {

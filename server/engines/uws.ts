@@ -18,7 +18,7 @@ import { type Message, type RequestHead, SendStatus } from "../engine.ts";
 import type { Generation, NativeServer } from "./native/generation.ts";
 import { NativeListener } from "./native/listener.ts";
 import { NativeSocket } from "./native/socket.ts";
-import { asksForWebSocket, listenError, payloadTooLarge, plainAddress } from "./request.ts";
+import { abandon, asksForWebSocket, listenError, payloadTooLarge, plainAddress } from "./request.ts";
 import { readTls } from "./tls_files.ts";
 
 type Uws = typeof import("uWebSockets.js");
@@ -145,9 +145,13 @@ async function handleUpgrade<Data>(
   }
   const decision = listener.decideUpgrade(head);
   const answer = decision instanceof Promise ? await decision : decision;
-  if (client.gone) return;
-  if (!answer.accept) return respond(native, answer.response);
+  if (!answer.accept) {
+    if (!client.gone) respond(native, answer.response);
+    return;
+  }
+  if (client.gone) return abandon(listener.handlers, answer.data);
   if (listener.isClosing) {
+    abandon(listener.handlers, answer.data);
     return respond(native, { status: 503, headers: {}, body: "The server is shutting down.\n" });
   }
   const attachment: Attachment<Data> = { data: answer.data, socket: undefined };

@@ -34,6 +34,18 @@ export class Hub<Member> {
     return this.broker.isAvailable;
   }
 
+  /** Topics with subscribers here. */
+  get topicCount(): number {
+    return this.topics.size;
+  }
+
+  /** Of all topics and members. */
+  get subscriptionCount(): number {
+    let count = 0;
+    for (const { subscribers } of this.topics.values()) count += subscribers;
+    return count;
+  }
+
   publish(topic: string, data: unknown): Position {
     return this.broker.publish(topic, data);
   }

@@ -16,24 +16,21 @@ export const handshakeOutcomes = [
   "origin",
   "token",
   "full",
-  "address_limit",
+  "address",
   "user_limit",
   "handshake_rate",
   /** Too many handshakes were under way. */
   "pending",
   "draining",
-  /** Deciding about it threw. */
-  "failed",
 ] as const;
 export type HandshakeOutcome = typeof handshakeOutcomes[number];
 
-/** Whose bucket was empty, and which one. */
-export const rateLimits = ["connection_messages", "connection_bytes", "user_messages", "user_bytes"] as const;
+/** Whose buckets were empty. */
+export const rateLimits = ["connection", "user"] as const;
 export type RateLimit = typeof rateLimits[number];
 
 /** Why a token, or its absence, did not let somebody in or stay. */
 export const authFailureReasons = [
-  "missing",
   "malformed",
   "algorithm",
   "signature",
@@ -44,6 +41,8 @@ export const authFailureReasons = [
   "missing_subject",
   "claims",
   "keys_unavailable",
+  "user_limit",
+  "other_user",
   /** No `auth` message came in time. */
   "timeout",
 ] as const;

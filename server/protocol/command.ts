@@ -31,9 +31,12 @@ export function toCommand(value: unknown): Command {
       return { type: "echo", id, data: toData(value, id) };
     case "ping":
       return { type: "ping", id };
+    case "auth":
+      if (typeof value["token"] === "string") return { type: "auth", id, token: value["token"] };
+      throw new CommandError(ErrorCode.InvalidMessage, "`auth` needs a string `token`.", id);
     default:
       if (typeof value["type"] === "string") {
-        const known = "subscribe, unsubscribe, publish, broadcast, echo, ping";
+        const known = "auth, subscribe, unsubscribe, publish, broadcast, echo, ping";
         throw new CommandError(
           ErrorCode.UnknownType,
           `This \`type\` is not known; the known ones are ${known}.`,
@@ -51,6 +54,11 @@ function isFields(value: unknown): value is Fields {
 function isPlainObject(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
+}
+
+/** The id of a command that is refused before it is looked at; undefined for a message that has none. */
+export function idOf(value: unknown): CommandId | undefined {
+  return isFields(value) ? toId(value["id"]) : undefined;
 }
 
 function toId(id: unknown): CommandId | undefined {

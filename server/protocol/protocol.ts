@@ -11,6 +11,7 @@ export const MAX_ID_LENGTH = 64;
 
 /** A valid command. */
 export type Command =
+  | { readonly type: "auth"; readonly id: CommandId | undefined; readonly token: string }
   | { readonly type: "subscribe"; readonly id: CommandId | undefined; readonly topic: string }
   | { readonly type: "unsubscribe"; readonly id: CommandId | undefined; readonly topic: string }
   | {
@@ -58,6 +59,9 @@ export type ServerEvent =
     readonly epoch?: string;
     readonly offset?: number;
     readonly sent?: number;
+    readonly user?: string;
+    /** Seconds since 1970, as in the token. */
+    readonly expiresAt?: number;
   }
   | {
     readonly type: "message";
@@ -80,6 +84,8 @@ export type ServerEvent =
     readonly id?: CommandId;
     readonly code: ErrorCode;
     readonly message: string;
+    /** When the command would be accepted. */
+    readonly retryAfterMs?: number;
   }
   | { readonly type: "pong"; readonly id?: CommandId }
   | { readonly type: "echo"; readonly id?: CommandId; readonly data: unknown };

@@ -407,7 +407,7 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       ]]);
     });
 
-    it("9. a client that vanished while upgrade waited is not opened", async () => {
+    it("9. a client that vanished while upgrade waited is abandoned and not opened", async () => {
       let release = () => {};
       const waiting = new Promise<void>((resolve) => release = resolve);
       let asked = () => {};
@@ -431,6 +431,8 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       release();
       await (await join(fixture, "last")).client.close();
       assertFalse(fixture.events.all.some((event) => event.kind === "open" && event.socket.data === "gone"));
+      const abandoned = fixture.events.all.filter((event) => event.kind === "abandoned");
+      assertEquals(abandoned, [{ kind: "abandoned", data: "gone" }]);
     });
 
     it("9. a handshake that RFC 6455 does not allow reaches no handler and is told what is wrong", async () => {

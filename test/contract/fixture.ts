@@ -23,6 +23,7 @@ export type Event =
   | { kind: "open" | "drain" | "pong"; socket: Socket<Name> }
   | { kind: "message"; socket: Socket<Name>; message: Message }
   | { kind: "dropped"; socket: Socket<Name>; topic: string | undefined }
+  | { kind: "abandoned"; data: Name }
   | { kind: "evicted"; socket: Socket<Name>; bytes: number }
   | { kind: "close"; socket: Socket<Name>; code: number; reason: string }
   | { kind: "failed"; error: unknown };
@@ -54,6 +55,7 @@ export async function listen(
     upgrade: (request: UpgradeRequest) => ({ accept: true, data: request.query }),
     http: (request: HttpRequest) => ({ status: 200, headers: {}, body: `${request.method} ${request.path}` }),
     open: (socket) => events.push({ kind: "open", socket }),
+    abandoned: (data) => events.push({ kind: "abandoned", data }),
     message: (socket, message) => events.push({ kind: "message", socket, message: kept(message) }),
     drain: (socket) => events.push({ kind: "drain", socket }),
     dropped: (socket, topic) => events.push({ kind: "dropped", socket, topic }),

@@ -31,6 +31,10 @@ export interface TestServer extends Server {
   readonly lines: LogLine[];
 }
 
+/** For tests that send as much as they can. */
+export const unlimited = { messageRate: null, byteRate: null } as const;
+export const unlimitedFlags = ["--message-rate", "0", "--byte-rate", "0"] as const;
+
 /** Starts a server in this process on a free port. */
 export async function startServer(
   options: Partial<Options> = {},

@@ -9,7 +9,7 @@ import { HeadReader, NEED_MORE, parseRequest, type Refusal, refusal, REFUSED } f
 import type { RequestHead as ParsedHead } from "../../codec/head.ts";
 import type { UpgradeOffer } from "../../codec/handshake.ts";
 import type { HttpResponse, RequestHead, UpgradeAnswer } from "../../engine.ts";
-import { askHttp, askUpgrade, plainAddress, textAnswer } from "../request.ts";
+import { abandon, askHttp, askUpgrade, plainAddress, textAnswer } from "../request.ts";
 import type { TsListener } from "./listener.ts";
 import type { TcpHandler, TcpSocket } from "./tcp.ts";
 
@@ -161,6 +161,8 @@ export class Exchange<Data> implements TcpHandler {
   }
 
   private decided(offer: UpgradeOffer, answer: UpgradeAnswer<Data>): void {
+    const { handlers } = this.listener;
+    if (answer.accept && (this.finished || this.listener.isClosing)) abandon(handlers, answer.data);
     if (this.finished) return;
     if (!answer.accept || this.listener.isClosing) {
       const response = answer.accept ? textAnswer(503, "The server is shutting down.") : answer.response;
@@ -176,7 +178,8 @@ export class Exchange<Data> implements TcpHandler {
       });
     } catch (error) {
       // The handler has chosen a subprotocol that was not offered.
-      this.listener.handlers.failed(error, undefined);
+      handlers.failed(error, undefined);
+      abandon(handlers, answer.data);
       return this.refuse(refusal(500, "internal error"));
     }
     this.finished = true;
