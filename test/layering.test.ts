@@ -98,6 +98,13 @@ const rules: readonly { readonly rule: string; forbids(from: string, to: string)
     forbids: (from, to) => from.startsWith("limits/") && !to.startsWith("limits/") && to !== "clock.ts",
   },
   {
+    rule:
+      "who gets in is decided without the rest of the house: auth/ knows itself, clock.ts, topic.ts and packages",
+    forbids: (from, to) =>
+      from.startsWith("auth/") && to.endsWith(".ts") && !to.startsWith("auth/") &&
+      !["clock.ts", "topic.ts"].includes(to),
+  },
+  {
     rule: "serve.ts is for main.ts and mod.ts, and nobody imports main.ts",
     forbids: (from, to) =>
       to === "main.ts" || to === "mod.ts" || (to === "serve.ts" && !["main.ts", "mod.ts"].includes(from)),
@@ -230,6 +237,16 @@ describe("the layers of server/", () => {
     ["limits/users.ts", "limits/cooling.ts", true],
     ["limits/users.ts", "engine.ts", false],
     ["session.ts", "limits/message_guard.ts", true],
+    ["auth/token.ts", "auth/keys.ts", true],
+    ["auth/token.ts", "clock.ts", true],
+    ["auth/permissions.ts", "topic.ts", true],
+    ["auth/token.ts", "jose", true],
+    ["auth/origin.ts", "engine.ts", false],
+    ["auth/origin.ts", "options.ts", false],
+    ["auth/permissions.ts", "hub/hub.ts", false],
+    ["auth/credentials.ts", "http/routes.ts", false],
+    ["session.ts", "auth/permissions.ts", true],
+    ["hub/hub.ts", "auth/permissions.ts", false],
     ["main.ts", "serve.ts", true],
     ["mod.ts", "serve.ts", true],
     ["http/routes.ts", "main.ts", false],
