@@ -121,9 +121,9 @@ export function installMissing(
   const missing = programs.filter(({ program }) => !machine.has(program));
   const failures = new Map<string, string>();
   let isUpdated = false;
-  for (const { program, package: name } of missing) {
+  for (const { program, package: name, neededFor } of missing) {
     if (machine.whyNot !== undefined) break;
-    machine.say(`installing ${name} for ${program}`);
+    machine.say(`installing ${name}, to test ${neededFor}`);
     let failure = machine.apt("install", name);
     if (failure !== undefined && !isUpdated) {
       // The package lists may be missing or old.
