@@ -171,10 +171,11 @@ function printObjects(): void {
   const perAddress = new ConnectionLimits({ ...settings, maxConnectionsPerAddress: 1 }, systemClock);
   const rated = new ConnectionLimits({ ...settings, handshakeRate: SCARCE }, systemClock);
   const users = new UserLimits({ maxConnectionsPerUser: 1, rates: LIMITED }, systemClock);
+  const scarce: MessageRates = { messages: SCARCE, bytes: SCARCE };
   const impatient = (): MessageGuard => {
-    const guard = new MessageGuard({ messages: SCARCE, bytes: SCARCE }, undefined, 0);
-    guard.admit(1, 0);
-    guard.admit(1, 0);
+    const guard = new MessageGuard(scarce, undefined, 0.5);
+    guard.admit(1, 0.5);
+    guard.admit(1, 0.5);
     return guard;
   };
   const makers: [string, (key: string) => unknown][] = [

@@ -77,10 +77,10 @@ export class SlowConsumers<Peer extends { readonly bufferedAmount: number }> {
     this.entries.delete(peer);
   }
 
-  /** The worst first: most bytes queued, then longest; at most `limit` of them. */
+  /** Those with most bytes queued first, at most `limit` of them. */
   report(limit: number): SlowConsumer<Peer>[] {
     return [...this.entries]
-      .sort(([, a], [, b]) => b.queuedBytes - a.queuedBytes || a.startMs - b.startMs)
+      .sort(([, a], [, b]) => b.queuedBytes - a.queuedBytes)
       .slice(0, limit)
       .map(([peer, { queuedBytes, startMs, skipped }]) => (
         { peer, queuedBytes, sinceMs: this.scannedMs - startMs, skipped }

@@ -74,8 +74,9 @@ export function waitForMs(rate: Rate, units: number, cost: number): number {
 
 /**
  * One bucket, full at first. Times are monotonic milliseconds, the fraction included; a time before the last one adds
- * nothing. In any window no more is taken than the burst and what flows in during the window and 1.01 microseconds, and
- * no less is granted than that without the 1.01: so far can the length of a window be off that is counted in whole ones.
+ * nothing. What is granted in any window is at most the burst and what flows in during the window; a refused cost would
+ * have passed that in some window. Both hold to 1.01 µs of a window's length: its ends are cut to whole microseconds,
+ * and before that to what a double can hold.
  */
 export class TokenBucket {
   private readonly rate: Rate;

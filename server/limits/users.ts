@@ -5,6 +5,7 @@
 import type { Clock } from "../clock.ts";
 import { Cooling } from "./cooling.ts";
 import { MessageBuckets, type MessageRates } from "./message_guard.ts";
+import { assertRate } from "./token_bucket.ts";
 
 export interface UserSettings {
   /** 0 for no limit. */
@@ -31,12 +32,13 @@ export class UserLimits {
   /** @throws {RangeError} when a rate is not within its bounds */
   constructor(settings: UserSettings, clock: Clock) {
     const { maxConnectionsPerUser, rates } = settings;
+    assertRate(rates.messages);
+    assertRate(rates.bytes);
     this.settings = settings;
     this.clock = clock;
     this.gone = new Cooling(clock, MAX_REMEMBERED_USERS);
-    const everybody = new User(rates, clock.now());
     const isLimited = maxConnectionsPerUser > 0 || rates.messages !== undefined || rates.bytes !== undefined;
-    this.unlimited = isLimited ? undefined : everybody;
+    this.unlimited = isLimited ? undefined : new User(rates, clock.now());
   }
 
   /** Users of whom anything is remembered, with connections or without. */

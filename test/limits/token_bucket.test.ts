@@ -248,6 +248,14 @@ describe("a token bucket", () => {
     );
   });
 
+  it("rounds a wait up that is a fraction of a microsecond more than a millisecond", () => {
+    for (const [perSecond, waitMs] of [[999_999, 2], [1_000_000, 1], [1_000_001, 1]] as const) {
+      const bucket = new TokenBucket({ perSecond, burst: 1_000 }, 0);
+      assert(bucket.take(1_000, 0));
+      assertEquals(bucket.waitMs(1_000, 0), waitMs);
+    }
+  });
+
   it("lets nobody wait for a cost above its burst", () => {
     const bucket = new TokenBucket({ perSecond: 10, burst: 5 }, 0);
     assertEquals(bucket.waitMs(6, 0), Infinity);

@@ -104,7 +104,8 @@ describe("user limits", () => {
     join("a");
     users.leave("a");
     assertThrows(() => users.leave("a"), RangeError);
-    const bytes = { perSecond: -1, burst: 1 };
-    assertThrows(() => create(1, { messages: undefined, bytes }), RangeError);
+    const bad = { perSecond: -1, burst: 1 };
+    assertThrows(() => create(1, { messages: bad, bytes: undefined }), RangeError);
+    assertThrows(() => create(1, { messages: undefined, bytes: bad }), RangeError);
   });
 });
