@@ -8,7 +8,9 @@ import { assert, assertEquals, assertFalse, assertGreater, assertLessOrEqual } f
 import { type Engine, SendStatus, SlowPolicy, type Socket } from "../../server/engine.ts";
 import { closePayload, handshake, Opcode, RawClient } from "../helpers/raw_client.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
-import { type Event, type Fixture, limits, listen, type Name } from "./fixture.ts";
+import { budgetCases } from "./budget_suite.ts";
+import { type Event, type Fixture, limits, listen, type Name, type Tools } from "./fixture.ts";
+import { tlsCases } from "./tls_suite.ts";
 
 const FILLER = "f".repeat(32 * 1024);
 
@@ -34,8 +36,8 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       await Promise.all(cleanups.map((cleanup) => cleanup()));
     });
 
-    async function start(...args: Parameters<typeof listen> extends [Engine, ...infer Rest] ? Rest : never) {
-      const fixture = await listen(engine, ...args);
+    async function start(...[options, overrides]: Parameters<Tools["start"]>) {
+      const fixture = await listen(engine, options, overrides);
       cleanups.push(() => {
         for (const event of fixture.events.all) if (event.kind === "open") event.socket.terminate();
         return fixture.listener.close();
@@ -610,6 +612,9 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       assertEquals(error?.name, "ListenError");
       assert(error?.message.includes("missing.pem"), error?.message);
     });
+
+    tlsCases({ start, join });
+    budgetCases({ start, join });
 
     it("a port in use is one clear error", async () => {
       const fixture = await start();

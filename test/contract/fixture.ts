@@ -13,6 +13,7 @@ import {
   type UpgradeRequest,
 } from "../../server/engine.ts";
 import { Events } from "../helpers/events.ts";
+import type { RawClient } from "../helpers/raw_client.ts";
 
 export const limits = { maxPayloadBytes: 64 * 1024, maxBackpressureBytes: 256 * 1024 } as const;
 
@@ -37,6 +38,12 @@ export interface Fixture {
   closes(name: Name): Extract<Event, { kind: "close" }>[];
   evicted(): Extract<Event, { kind: "evicted" }>[];
   dropped(name: Name): Extract<Event, { kind: "dropped" }>[];
+}
+
+/** What the cases of one engine are written with; all that they start is ended with the suite. */
+export interface Tools {
+  start(options?: Partial<ListenOptions>, overrides?: Partial<Handlers<Name>>): Promise<Fixture>;
+  join(fixture: Fixture, name: Name): Promise<{ client: RawClient; socket: Socket<Name> }>;
 }
 
 /** Copies lent bytes, so that the record is still true after the handler. */

@@ -112,9 +112,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   terminate(): void {
     if (!this.alive) return;
     this.closeState = CloseState.DoneByUs;
-    this.stop();
-    this.tcp.destroy();
-    this.emitClose(CloseCode.Abnormal, "");
+    this.drop();
   }
 
   recount(): void {
@@ -124,7 +122,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
 
   evict(): void {
     // One that has had its close event may still have bytes on their way out.
-    if (!this.alive) return this.tcp.destroy();
+    if (!this.alive) return this.drop();
     try {
       this.listener.handlers.evicted(this);
     } catch (error) {
@@ -135,9 +133,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
 
   /** The deadline of the close handshake has passed. */
   expire(): void {
-    this.stop();
-    this.tcp.destroy();
-    this.emitClose(CloseCode.Abnormal, "");
+    this.drop();
   }
 
   // What TCP tells.
@@ -176,8 +172,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     this.stop();
     // A peer that has said goodbye and still reads gets what it is owed; the deadline is set.
     if (this.closeState !== CloseState.Open && this.tcp.pendingBytes > 0) return this.tcp.end();
-    this.tcp.destroy();
-    this.emitClose(CloseCode.Abnormal, "");
+    this.drop();
   }
 
   closed(): void {
@@ -348,6 +343,14 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
       this.listener.index.unsubscribe(topic, this as Connection<unknown>);
     }
     this.topics = undefined;
+  }
+
+  /** Ends TCP at once, and what waits is gone with it. */
+  private drop(): void {
+    this.stop();
+    this.tcp.destroy();
+    this.listener.budget.count(this, 0);
+    this.emitClose(CloseCode.Abnormal, "");
   }
 
   private emitClose(code: number, reason: string): void {
