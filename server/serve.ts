@@ -3,7 +3,7 @@
  * anything lives elsewhere.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import { MemoryBroker } from "./broker/memory.ts";
+import { pickBroker } from "./broker/pick.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { deliver } from "./delivery.ts";
 import type { Handlers, Listener, UpgradeAnswer, UpgradeRequest } from "./engine.ts";
@@ -59,7 +59,12 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     closing: undefined,
   };
   const hub = new Hub<Session>({
-    createBroker: (receive) => new MemoryBroker({ maxIdleTopics: options.maxIdleTopics }, receive),
+    createBroker: await pickBroker({
+      kind: "memory",
+      maxIdleTopics: options.maxIdleTopics,
+      retentionOf: () => ({ messages: 0, seconds: 0 }),
+      clock,
+    }),
     deliver: (publication) => running.listener && deliver(running.listener, publication),
   });
   const isReady = () => running.closing === undefined && hub.isAvailable;

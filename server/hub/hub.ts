@@ -2,7 +2,7 @@
  * The hub: which sessions there are and which topics they are in. It puts publications in order through the broker
  * and hands them on to be delivered. It never sees opcodes, engine names or wire formats.
  */
-import type { Broker, Deliver, Position, Publication } from "../broker/broker.ts";
+import type { Broker, Position, Publication, Receiver } from "../broker/broker.ts";
 
 interface Topic {
   subscribers: number;
@@ -12,21 +12,27 @@ interface Topic {
 }
 
 export interface HubOptions {
-  /** Makes the broker; it calls `deliver` for each publication of a subscribed topic. */
-  readonly createBroker: (deliver: Deliver) => Broker;
+  /** Makes the broker; it tells the receiver each publication of a subscribed topic. */
+  readonly createBroker: (receiver: Receiver) => Broker;
   /** Brings a publication to this node's subscribers. */
-  readonly deliver: Deliver;
+  readonly deliver: (publication: Publication) => void;
 }
 
 export class Hub<Member> {
   readonly members = new Set<Member>();
   private readonly topics = new Map<string, Topic>();
   private readonly broker: Broker;
-  private readonly deliver: Deliver;
+  private readonly deliver: HubOptions["deliver"];
 
   constructor(options: HubOptions) {
     this.deliver = options.deliver;
-    this.broker = options.createBroker((publication) => this.receive(publication));
+    this.broker = options.createBroker({
+      deliver: (publication) => this.receive(publication),
+      lost: () => undefined,
+      joined: () => undefined,
+      left: () => undefined,
+      availability: () => undefined,
+    });
   }
 
   /** Whether publications can be taken now. */
@@ -35,14 +41,14 @@ export class Hub<Member> {
   }
 
   publish(topic: string, data: unknown): Position {
-    return this.broker.publish(topic, data);
+    return this.broker.publish(topic, data) as Position; // the memory broker answers at once
   }
 
   /** Counts one more subscriber of `name`, who receives everything after {@link position}. */
   subscribe(name: string): void {
     let topic = this.topics.get(name);
     if (topic === undefined) {
-      topic = { subscribers: 0, ...this.broker.subscribe(name) };
+      topic = { subscribers: 0, ...this.broker.subscribe(name) as Position };
       this.topics.set(name, topic);
     }
     topic.subscribers++;
