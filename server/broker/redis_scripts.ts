@@ -5,7 +5,10 @@
  * A topic's place is one string, "epoch offset run base": the run is the Redis process that took the last publication,
  * and base the offset that this process found when it took its first. A Redis that comes back with older data than it
  * had acknowledged (a crash before the disk had it, a replica that took over) counts on from a smaller offset. Whoever
- * saw a larger one than base in an earlier run knows that offsets are being used twice, and demands a new epoch.
+ * saw a larger one than base in an earlier run knows that offsets are being used twice, and demands a new epoch. (After
+ * two such crashes with publications between, all while a node was cut off, that node no longer knows.)
+ *
+ * The place is written before anything else: a Redis without memory refuses a script's first write, and only that.
  */
 import { createHash } from "node:crypto";
 
@@ -43,14 +46,15 @@ export const publishScript = script(`${READ_PLACE}
 local command, channel, data, candidate, run = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local messages, seconds = tonumber(ARGV[7]), tonumber(ARGV[8])
 local epoch, offset, lastRun, base = read(KEYS[1])
-if not epoch then
+local isNew = not epoch
+if isNew then
   epoch, offset, base = candidate, 0, 0
-  redis.call('DEL', KEYS[2])
 elseif lastRun ~= run then
   base = offset
 end
 offset = offset + 1
 write(KEYS[1], epoch, offset, run, base, ARGV[6])
+if isNew then redis.call('DEL', KEYS[2]) end
 if messages > 0 then
   local time = now()
   local kept = redis.call('RPUSH', KEYS[2], string.format('%.0f ', time) .. data)
@@ -85,8 +89,8 @@ for topic = 1, #KEYS / 2 do
     (offset < delivered or (lastRun == run and knownRun ~= run and base < delivered))
   if not epoch or contradicts then
     epoch, offset = candidate, 0
-    redis.call('DEL', history)
     write(key, epoch, 0, run, 0, ARGV[2])
+    redis.call('DEL', history)
   else
     redis.call('EXPIRE', key, ARGV[2])
   end
@@ -105,8 +109,8 @@ export const historyScript = script(`${READ_PLACE}
 local epoch, offset = read(KEYS[1])
 if not epoch then
   epoch, offset = ARGV[5], 0
-  redis.call('DEL', KEYS[2])
   write(KEYS[1], epoch, 0, ARGV[7], 0, ARGV[6])
+  redis.call('DEL', KEYS[2])
 end
 local since, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local kept = redis.call('LLEN', KEYS[2])

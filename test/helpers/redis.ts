@@ -2,6 +2,7 @@
  * A Redis server of a test's own: on a free port of loopback, in a folder of its own, gone with the test. It can be
  * stopped, killed, paused, and started again on the same port with its data or without.
  */
+import type { Buffer } from "node:buffer";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -9,6 +10,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { createClient } from "@redis/client";
 
 const PROGRAM = process.env["REDIS_SERVER"] ?? "redis-server";
 
@@ -35,7 +37,8 @@ export async function freePort(): Promise<number> {
 
 export class RedisServer {
   readonly port: number;
-  private readonly folder = mkdtempSync(join(tmpdir(), "millrace-redis-"));
+  /** Its data. */
+  readonly folder = mkdtempSync(join(tmpdir(), "millrace-redis-"));
   private readonly args: readonly string[];
   private child: ChildProcess | undefined = undefined;
 
@@ -108,13 +111,14 @@ export class RedisServer {
     this.child?.kill("SIGCONT");
   }
 
-  /** What redis-cli says to a command. */
-  ask(...args: string[]): string {
-    const { stdout, stderr, status } = spawnSync("redis-cli", ["-p", String(this.port), ...args], {
-      encoding: "utf8",
-    });
-    if (status !== 0) throw new Error(`redis-cli ${args.join(" ")}: ${stderr}${stdout}`);
-    return stdout.trim();
+  /** What it says to a command over a connection of its own; parts of an array on lines of their own. */
+  async ask(...args: (string | Buffer)[]): Promise<string> {
+    const client = await createClient({ url: this.url, socket: { reconnectStrategy: false } }).connect();
+    try {
+      return [await client.sendCommand(args)].flat(Infinity).join("\n");
+    } finally {
+      client.destroy();
+    }
   }
 
   async remove(): Promise<void> {
