@@ -6,6 +6,9 @@ import { hostname } from "node:os";
 import { parseCidr } from "./auth/client_address.ts";
 import { tokenAlgorithms } from "./auth/keys.ts";
 import { parseAllowedOrigin } from "./auth/origin.ts";
+import { brokerNames } from "./broker/pick.ts";
+import { parseRetention } from "./broker/retention.ts";
+import { contradictions } from "./contradictions.ts";
 import { DeflateMode, SlowPolicy } from "./engine.ts";
 import { engineNames } from "./engines/pick.ts";
 import {
@@ -138,6 +141,43 @@ export const optionSpecs = {
     "who may read /metrics: everybody, those with an API key, or nobody",
   ),
 
+  // What is kept, and where.
+  broker: choice(
+    "memory",
+    brokerNames,
+    "who owns the order of topics: this node, or what joins several nodes",
+  ),
+  brokerUrls: list(
+    "URLs",
+    (item) => URL.canParse(item) ? undefined : "is not a URL",
+    "where it is: one, or with redis several among which topics are shared out, the same on every node",
+  ),
+  brokerTimeoutSeconds: integer(2, "seconds", 1, 60, "how long it may take to answer"),
+  brokerPrefix: text(
+    "millrace:",
+    /^[A-Za-z0-9_:.-]{1,64}$/,
+    "1 to 64 characters of A-Z a-z 0-9 _ : . -",
+    "in front of its keys and channels; keeps installations apart",
+  ),
+  topicIdleSeconds: integer(
+    DAY_SECONDS,
+    "seconds",
+    60,
+    30 * DAY_SECONDS,
+    "how long redis remembers the offsets of a topic that is not used",
+  ),
+  history: list(
+    "rules",
+    (item) => {
+      const rule = parseRetention(item);
+      return "problem" in rule ? rule.problem : undefined;
+    },
+    "what is kept of which topics, as pattern:messages:seconds; the first that matches counts",
+  ),
+  presence: patterns("topics of which it is kept who is in them"),
+  presenceSeconds: integer(60, "seconds", 5, 3600, "how long the members of a node that died stay"),
+  maxIdleTopics: integer(10_000, "", 0, MAX_COUNT, "topics without subscribers whose offsets are remembered"),
+
   // How fast, and how much.
   messageRate: rate("200:2000", "messages", "what one connection may send; 0 for no limit"),
   byteRate: rate(`${MIB}:${8 * MIB}`, "bytes", "what one connection may send; 0 for no limit"),
@@ -161,7 +201,6 @@ export const optionSpecs = {
   ),
   maxTopicsPerConnection: integer(128, "", 1, 100_000, "topics one connection may subscribe to"),
   maxErrors: integer(16, "", 1, 1_000_000, "invalid messages after which a connection is closed with 1008"),
-  maxIdleTopics: integer(10_000, "", 0, MAX_COUNT, "topics without subscribers whose offsets are remembered"),
   maxHttpBodyBytes: integer(MIB, "bytes", 0, GIB, "largest body of an HTTP request"),
   handshakeTimeoutSeconds: integer(
     10,
@@ -252,64 +291,12 @@ export function isLoopback(host: string): boolean {
   return /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
 }
 
-const keyOptions = ["jwtSecret", "jwtSecretFile", "jwtPublicKeyFile", "jwksUrl"] as const;
+/** Where the keys of tokens may come from. */
+export const keyOptions = ["jwtSecret", "jwtSecretFile", "jwtPublicKeyFile", "jwksUrl"] as const;
 
 /** Whether connections need a token. */
 export function hasAuthentication(options: Options): boolean {
   return keyOptions.some((name) => options[name] !== "");
-}
-
-/** What contradicts what among valid values, a line each. */
-function contradictions(options: Options): string[] {
-  const problems: string[] = [];
-  const require = (holds: boolean, problem: string) => {
-    if (!holds) problems.push(problem);
-  };
-  const { heartbeatSeconds, heartbeatTimeoutSeconds, maxMessageBytes, maxBackpressureBytes } = options;
-  require(
-    heartbeatSeconds === 0 || heartbeatTimeoutSeconds < heartbeatSeconds,
-    `heartbeatTimeoutSeconds (${heartbeatTimeoutSeconds}) must be less than heartbeatSeconds (${heartbeatSeconds})`,
-  );
-  require(
-    maxMessageBytes <= maxBackpressureBytes,
-    `maxMessageBytes (${maxMessageBytes}) must not be more than maxBackpressureBytes (${maxBackpressureBytes}), or one message could fill a connection's backlog`,
-  );
-  require(
-    maxBackpressureBytes <= options.maxQueuedBytes,
-    `maxBackpressureBytes (${maxBackpressureBytes}) must not be more than maxQueuedBytes (${options.maxQueuedBytes}), or one connection could use up the whole node's`,
-  );
-  for (const name of ["byteRate", "userByteRate"] as const) {
-    const burst = options[name]?.burst ?? Infinity;
-    require(
-      burst >= maxMessageBytes,
-      `${name}'s burst (${burst}) must not be less than maxMessageBytes (${maxMessageBytes}), or the largest message could never be sent`,
-    );
-  }
-  require(
-    (options.tlsCert === "") === (options.tlsKey === ""),
-    "tlsCert and tlsKey go together; only one of them is set",
-  );
-  require(
-    !/^\/(health|ready|metrics|api(\/.*)?)$/.test(options.path),
-    `path (${options.path}) is taken by an HTTP route`,
-  );
-  const keys = keyOptions.filter((name) => options[name] !== "");
-  require(keys.length <= 1, `only one of ${keyOptions.join(", ")} can be set, not ${keys.join(" and ")}`);
-  const tokenOptions = ["jwtAudience", "jwtIssuer", "authCookie"] as const;
-  for (const name of tokenOptions.filter((name) => options[name] !== "")) {
-    require(keys.length > 0, `${name} is for tokens, and no key for them is set: ${keyOptions.join(", ")}`);
-  }
-  require(
-    options.metrics !== MetricsAccess.Key || options.apiKeyFile !== "",
-    "metrics=key needs apiKeyFile",
-  );
-  require(
-    keys.length > 0 || isLoopback(options.host) || options.insecureAnonymous,
-    `host (${options.host}) lets other machines in, and nothing says who they may be: set a key for tokens (${
-      keyOptions.join(", ")
-    }), listen on 127.0.0.1, or ask for it with --insecure-anonymous`,
-  );
-  return problems;
 }
 
 /**

@@ -3,10 +3,11 @@
  * anything lives elsewhere.
  */
 import { randomInt } from "node:crypto";
-import { MemoryBroker } from "./broker/memory.ts";
+import { type BrokerSettings, pickBroker } from "./broker/pick.ts";
+import { retentions } from "./broker/retention.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
-import { deliver } from "./delivery.ts";
+import { EngineDelivery } from "./delivery.ts";
 import type { Handlers, Listener } from "./engine.ts";
 import { pickEngine, runtimeName } from "./engines/pick.ts";
 import { Gate } from "./gate.ts";
@@ -19,6 +20,7 @@ import { Counters } from "./observe/counters.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { MetricsAccess, type Options, resolveOptions } from "./options.ts";
+import { Patterns } from "./patterns.ts";
 import { formats } from "./protocol/formats.ts";
 import type { Session, SessionContext } from "./session.ts";
 import { VERSION } from "./version.ts";
@@ -27,6 +29,8 @@ import { VERSION } from "./version.ts";
 const IDLE_MARGIN_SECONDS = 20;
 /** How often backlogs are looked at. */
 const SLOW_SCAN_MS = 1000;
+/** How often what nodes have seen is compared with what the broker has. */
+const BROKER_CHECK_SECONDS = 5;
 /** The most connections that the report of slow ones names. */
 const MAX_SLOW_REPORTED = 100;
 
@@ -75,9 +79,16 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     listener: undefined,
     closing: undefined,
   };
-  const hub = new Hub<Session>({
-    createBroker: (receive) => new MemoryBroker({ maxIdleTopics: options.maxIdleTopics }, receive),
-    deliver: (publication) => running.listener && deliver(running.listener, publication, counters),
+  const sessions = new Set<Session>();
+  const delivery = new EngineDelivery(counters);
+  const hub = new Hub({
+    createBroker: await pickBroker(brokerSettings(options, clock, log)),
+    delivery,
+    availability: (isAvailable) =>
+      isAvailable
+        ? log.info("the broker is there")
+        : log.error("the broker is away: publications are refused"),
+    failed: (error) => log.error({ err: error }, "a subscription failed for a fault of ours"),
   });
   const isReady = () => running.closing === undefined && hub.isAvailable;
   const slow = new SlowConsumers<Session>((bytes) => metrics.observeBackpressure(bytes));
@@ -88,7 +99,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     runtime: runtimeName(),
     version: VERSION,
     gauges: {
-      connections: () => connectionsByFormat(hub.members),
+      connections: () => connectionsByFormat(sessions),
       topics: () => hub.topicCount,
       subscriptions: () => hub.subscriptionCount,
       queuedBytes: () => running.listener?.queuedBytes ?? 0,
@@ -96,20 +107,28 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       ready: isReady,
     },
   });
+  const presence = new Patterns();
+  for (const pattern of options.presence) presence.add(pattern);
   const context: SessionContext = {
     options,
     hub,
+    sessions,
     heartbeat,
     deadlines: new Deadlines(clock),
     access: guards.access,
     messageRates: { messages: options.messageRate ?? undefined, bytes: options.byteRate ?? undefined },
+    subscriptions: {
+      hub,
+      maxTopicsPerConnection: options.maxTopicsPerConnection,
+      keepsPresence: (topic) => presence.matches(topic),
+    },
     slow,
     counters,
     clock,
     log,
   };
   const handlers = createHandlers(context, guards, metrics, isReady);
-  const stopScan = clock.every(SLOW_SCAN_MS, () => slow.scan(hub.members, clock.now()));
+  const stopScan = clock.every(SLOW_SCAN_MS, () => slow.scan(sessions, clock.now()));
   const stop = () => {
     stopScan();
     guards.stop();
@@ -132,16 +151,17 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     throw error;
   }
   const { listener } = running;
+  delivery.listener = listener;
   const shutDown = async () => {
-    log.info({ connections: hub.members.size }, "shutting down");
+    log.info({ connections: sessions.size }, "shutting down");
     const gone = listener.close();
     const deadlineMs = options.shutdownTimeoutSeconds * 1000;
-    for (const session of hub.members) {
+    for (const session of sessions) {
       session.leave(randomInt(options.reconnectWindowSeconds * 1000 + 1), deadlineMs);
     }
     const cancelDeadline = clock.after(deadlineMs, () => {
-      log.warn({ connections: hub.members.size }, "cutting connections that did not close in time");
-      for (const session of hub.members) session.terminate();
+      log.warn({ connections: sessions.size }, "cutting connections that did not close in time");
+      for (const session of sessions) session.terminate();
     });
     await gone;
     cancelDeadline();
@@ -168,13 +188,32 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   };
 }
 
+function brokerSettings(options: Options, clock: Clock, log: Log): BrokerSettings {
+  const retentionOf = retentions(options.history);
+  const { maxIdleTopics } = options;
+  if (options.broker === "memory") return { kind: "memory", maxIdleTopics, retentionOf, clock };
+  return {
+    kind: options.broker,
+    urls: options.brokerUrls,
+    prefix: options.brokerPrefix,
+    timeoutSeconds: options.brokerTimeoutSeconds,
+    idleTopicSeconds: options.topicIdleSeconds,
+    maxIdleTopics,
+    checkSeconds: BROKER_CHECK_SECONDS,
+    presenceSeconds: options.presenceSeconds,
+    retentionOf,
+    clock,
+    log,
+  };
+}
+
 function createHandlers(
   context: SessionContext,
   guards: Guards,
   metrics: Metrics,
   isReady: () => boolean,
 ): Handlers<Session> {
-  const { options, counters, hub, slow, clock, log } = context;
+  const { options, counters, sessions, slow, clock, log } = context;
   const gate = new Gate({ ...guards, context, isReady });
   const routes = {
     webSocketPath: options.path,
@@ -186,7 +225,7 @@ function createHandlers(
     },
     apiKeys: guards.apiKeys,
     slow() {
-      slow.scan(hub.members, clock.now());
+      slow.scan(sessions, clock.now());
       const connections = slow.report(MAX_SLOW_REPORTED).map(({ peer, ...figures }) => ({
         ...{ session: peer.id, user: peer.user ?? null },
         ...figures,
@@ -201,9 +240,9 @@ function createHandlers(
     abandoned: (session) => session.abandoned(),
     message: (socket, message) => socket.data.received(message),
     drain: (socket) => socket.data.drained(),
-    dropped(socket, topic) {
+    dropped(socket) {
       counters.drops.slow++;
-      socket.data.missed(topic);
+      socket.data.missed();
     },
     evicted(socket) {
       counters.evictions++;

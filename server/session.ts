@@ -1,14 +1,15 @@
 /**
- * One connection's life: from the handshake that was accepted, through commands and their replies, to the close. A
- * session knows its format and its topics; how bytes travel is the engine's matter, who else is there the hub's.
+ * One connection's life: from the handshake that was accepted, through authentication and its messages, to the close.
+ * What commands do is the matter of commands.ts, how bytes travel the engine's, and who else is there the hub's.
  */
 import { Buffer } from "node:buffer";
 import { type Access, type AccessControl, Denial, denialTexts } from "./access.ts";
-import { Action } from "./auth/permissions.ts";
+import { Action, Permissions } from "./auth/permissions.ts";
+import { BrokerUnavailable } from "./broker/broker.ts";
 import type { Clock } from "./clock.ts";
 import { CloseCode, closeReason } from "./close.ts";
+import { type Commander, execute, withId } from "./commands.ts";
 import type { Deadlined, Deadlines } from "./deadlines.ts";
-import { engineTopic, topicOf } from "./delivery.ts";
 import { type Message, SendStatus, type Socket } from "./engine.ts";
 import { type Heartbeat, type HeartbeatPeer, Pulse } from "./heartbeat.ts";
 import type { Hub } from "./hub/hub.ts";
@@ -20,16 +21,20 @@ import type { Log } from "./observe/log.ts";
 import type { Options } from "./options.ts";
 import { idOf, toCommand } from "./protocol/command.ts";
 import { type Command, CommandError, ErrorCode, type Format, type ServerEvent } from "./protocol/protocol.ts";
+import { Subscriptions, type SubscriptionSettings } from "./subscriptions.ts";
 
 /** What all sessions of a server share. */
 export interface SessionContext {
   readonly options: Options;
-  readonly hub: Hub<Session>;
+  readonly hub: Hub;
+  /** Those that are open. */
+  readonly sessions: Set<Session>;
   readonly heartbeat: Heartbeat;
   /** Of authentication: how long it may take, and when a token runs out. */
   readonly deadlines: Deadlines;
   readonly access: AccessControl;
   readonly messageRates: MessageRates;
+  readonly subscriptions: SubscriptionSettings;
   readonly slow: SlowConsumers<Session>;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -55,16 +60,14 @@ type State =
   | { readonly kind: "open"; readonly socket: Socket<Session> }
   | { readonly kind: "closed" };
 
-/** Offsets of a topic that this connection missed: `from` to `to`, both included. */
-interface Gap {
-  readonly from: number;
-  to: number;
-}
-
 const CLOSED: State = { kind: "closed" };
 const ACCEPTED: State = { kind: "accepted" };
+const NOTHING = Permissions.of(
+  { subscribe: [], publish: [], presence: [], history: [], broadcast: false },
+  undefined,
+);
 
-export class Session implements HeartbeatPeer, Deadlined {
+export class Session implements HeartbeatPeer, Deadlined, Commander {
   readonly id: string;
   readonly format: Format;
   // The heartbeat's.
@@ -77,8 +80,7 @@ export class Session implements HeartbeatPeer, Deadlined {
   private access: Access | undefined;
   private isAuthenticating = false;
   private guard: MessageGuard | undefined = undefined;
-  private topics: Set<string> | undefined = undefined;
-  private gaps: Map<string, Gap> | undefined = undefined;
+  private topics: Subscriptions | undefined = undefined;
   private errorCount = 0;
 
   constructor(context: SessionContext, { id, format, access, place }: Admission) {
@@ -98,7 +100,7 @@ export class Session implements HeartbeatPeer, Deadlined {
 
   /** Bytes that wait for this connection; 0 when it is not open. */
   get bufferedAmount(): number {
-    return "socket" in this.state ? this.state.socket.bufferedAmount : 0;
+    return this.socket?.bufferedAmount ?? 0;
   }
 
   /** Undefined for the anonymous and for those who have yet to say. */
@@ -106,13 +108,26 @@ export class Session implements HeartbeatPeer, Deadlined {
     return this.access?.user;
   }
 
+  /** Undefined when it is not open. */
+  get socket(): Socket<Session> | undefined {
+    return "socket" in this.state ? this.state.socket : undefined;
+  }
+
+  get permissions(): Permissions {
+    return this.access?.permissions ?? NOTHING;
+  }
+
+  get subscriptions(): Subscriptions {
+    return this.topics ??= new Subscriptions(this.context.subscriptions, this);
+  }
+
   opened(socket: Socket<Session>): void {
-    const { hub, heartbeat, deadlines, counters, options } = this.context;
+    const { sessions, heartbeat, deadlines, counters, options } = this.context;
     if (this.state.kind === "rejected") return socket.close(this.state.code, closeReason(this.state.code));
     this.state = { kind: this.access === undefined ? "unauthenticated" : "open", socket };
     this.place?.opened();
     counters.handshakes.accepted++;
-    hub.members.add(this);
+    sessions.add(this);
     heartbeat.add(this);
     this.send({
       type: "welcome",
@@ -128,16 +143,14 @@ export class Session implements HeartbeatPeer, Deadlined {
   }
 
   closed(): void {
-    const { hub, heartbeat, deadlines, slow } = this.context;
+    const { sessions, heartbeat, deadlines, slow } = this.context;
     this.state = CLOSED;
-    hub.members.delete(this);
+    sessions.delete(this);
     heartbeat.remove(this);
     deadlines.clear(this);
     slow.remove(this);
+    this.topics?.closeAll();
     this.abandoned();
-    for (const topic of this.topics ?? []) hub.unsubscribe(topic);
-    this.topics = undefined;
-    this.gaps = undefined;
   }
 
   /** What was held for the connection is given back: it has closed, or the client went before it was opened. */
@@ -158,7 +171,7 @@ export class Session implements HeartbeatPeer, Deadlined {
     try {
       command = toCommand(this.format.decode(message));
     } catch (error) {
-      return this.failed(error);
+      return this.invalid(error);
     }
     this.execute(command);
   }
@@ -167,30 +180,19 @@ export class Session implements HeartbeatPeer, Deadlined {
     this.context.heartbeat.answered(this);
   }
 
-  /** A publication to an engine topic, or something sent to this session alone, was left out. */
-  missed(target: string | undefined): void {
-    this.context.slow.skipped(this);
-    if (target === undefined) return;
-    const topic = topicOf(target);
-    const offset = this.context.hub.position(topic)?.offset;
-    if (offset === undefined) return;
-    const gaps = this.gaps ??= new Map();
-    const gap = gaps.get(topic);
-    if (gap === undefined) gaps.set(topic, { from: offset, to: offset });
-    else gap.to = offset;
+  /** Something was left out for this connection: a publication, or a reply of its own. */
+  missed(): void {
+    const { slow, hub } = this.context;
+    slow.skipped(this);
+    if (hub.delivering !== undefined) this.topics?.missed(hub.delivering);
   }
 
-  /** There is room again: says what was missed, as long as the room lasts. */
   drained(): void {
-    for (const [topic, { from, to }] of this.gaps ?? []) {
-      if (this.send({ type: "gap", topic, from, to, reason: "slow" }) === SendStatus.Dropped) return;
-      this.gaps?.delete(topic);
-    }
-    this.gaps = undefined;
+    this.topics?.drained();
   }
 
   ping(): void {
-    if ("socket" in this.state) this.state.socket.ping();
+    this.socket?.ping();
   }
 
   /** A deadline of authentication has passed. */
@@ -203,45 +205,58 @@ export class Session implements HeartbeatPeer, Deadlined {
 
   /** No pong came in time. A peer that has not read either gets no close frame: it would wait behind the backlog. */
   unanswered(): void {
-    if (!("socket" in this.state)) return;
-    if (this.state.socket.bufferedAmount > 0) this.state.socket.terminate();
+    if (this.bufferedAmount > 0) this.terminate();
     else this.close(CloseCode.HeartbeatTimeout);
   }
 
   /** Tells the client that the node is going away, lets what was sent leave, and closes. */
   leave(reconnectAfterMs: number, deadlineMs: number): void {
-    if (!("socket" in this.state)) return;
-    this.state.socket.cork(() => {
+    this.socket?.cork(() => {
       this.send({ type: "drain", reconnectAfterMs, deadlineMs });
       this.close(CloseCode.GoingAway);
     });
   }
 
   terminate(): void {
-    if ("socket" in this.state) this.state.socket.terminate();
+    this.socket?.terminate();
   }
 
   private close(code: CloseCode): void {
-    if ("socket" in this.state) this.state.socket.close(code, closeReason(code));
+    this.socket?.close(code, closeReason(code));
   }
 
-  private send(event: ServerEvent): SendStatus {
-    if (!("socket" in this.state)) return SendStatus.Dropped;
+  send(event: ServerEvent): SendStatus {
+    const { socket } = this;
+    if (socket === undefined) return SendStatus.Dropped;
     const { counters } = this.context;
     const message = this.format.encode(event);
     counters.messagesOut++;
     counters.bytesOut += message.length;
-    return this.state.socket.send(message);
+    return socket.send(message);
   }
 
-  private refuse(code: ErrorCode, text: string, id: Command["id"], retryAfterMs?: number): void {
+  refuse(code: ErrorCode, text: string, id: Command["id"], retryAfterMs?: number): void {
     this.context.counters.commandErrors[code]++;
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
     this.send({ type: "error", ...withId(id), code, message: text, ...retry });
   }
 
-  /** An invalid message. */
-  private failed(error: unknown): void {
+  failed(error: unknown, id: Command["id"]): void {
+    if (error instanceof BrokerUnavailable) {
+      return this.refuse(ErrorCode.BrokerUnavailable, "The broker cannot be reached now: try again.", id);
+    }
+    const { counters, log } = this.context;
+    counters.handlerErrors++;
+    log.error({ err: error, session: this.id }, "a command failed");
+    this.refuse(ErrorCode.Internal, "The command failed for a fault of the server.", id);
+  }
+
+  published(): void {
+    this.context.counters.publications++;
+  }
+
+  /** A message that is no command. */
+  private invalid(error: unknown): void {
     if (!(error instanceof CommandError)) throw error;
     this.refuse(error.code, error.message, error.id);
     if (++this.errorCount >= this.context.options.maxErrors) this.close(CloseCode.PolicyViolation);
@@ -269,7 +284,7 @@ export class Session implements HeartbeatPeer, Deadlined {
         retryAfterMs,
       );
     } catch (error) {
-      this.failed(error);
+      this.invalid(error);
     }
     return false;
   }
@@ -291,10 +306,11 @@ export class Session implements HeartbeatPeer, Deadlined {
       return this.refuse(ErrorCode.Unauthorized, "Another `auth` of this connection is being checked.", id);
     }
     this.isAuthenticating = true;
+    const current = this.access;
     try {
-      const answer = await control.authenticate(token, this.access);
+      const answer = await control.authenticate(token, current);
       this.isAuthenticating = false;
-      if (typeof answer !== "string") return this.authenticated(answer, id);
+      if (typeof answer !== "string") return this.authenticated(answer, current, id);
       counters.authFailures[answer]++;
       this.refuse(ErrorCode.Unauthorized, denialTexts[answer], id);
       this.close(denialCloseCode(answer));
@@ -304,11 +320,10 @@ export class Session implements HeartbeatPeer, Deadlined {
     }
   }
 
-  private authenticated(access: Access, id: Command["id"]): void {
-    const before = this.access;
+  private authenticated(access: Access, current: Access | undefined, id: Command["id"]): void {
     if (!("socket" in this.state)) {
       // The client has gone meanwhile. What a first token holds has nobody else to give it back.
-      if (before === undefined) this.context.access.release(access);
+      if (current === undefined) this.context.access.release(access);
       return;
     }
     this.access = access;
@@ -323,21 +338,12 @@ export class Session implements HeartbeatPeer, Deadlined {
         : { expiresAt: Math.floor(expiresAtMs / 1000) - jwtClockToleranceSeconds };
       this.send({ type: "ack", id, user, ...expiry });
     }
-    for (const topic of this.topics ?? []) {
+    for (const topic of [...this.topics?.names() ?? []]) {
       if (access.permissions.allows(Action.Subscribe, topic)) continue;
-      this.unsubscribe(topic, undefined);
-      this.refuse(
-        ErrorCode.Forbidden,
-        `The new token does not allow the subscription to ${topic}: it has ended.`,
-        undefined,
-      );
+      this.subscriptions.close(topic);
+      const text = `The new token does not allow the subscription to ${topic}: it has ended.`;
+      this.refuse(ErrorCode.Forbidden, text, undefined);
     }
-  }
-
-  private allows(action: Action, topic: string, id: Command["id"]): boolean {
-    if (this.access?.permissions.allows(action, topic)) return true;
-    this.refuse(ErrorCode.Forbidden, `Nothing allows this connection to ${action} here.`, id);
-    return false;
   }
 
   private execute(command: Command): void {
@@ -349,43 +355,17 @@ export class Session implements HeartbeatPeer, Deadlined {
       case "auth":
         void this.authenticate(command.token, id);
         return;
-    }
-    if (this.state.kind === "unauthenticated") {
-      return this.refuse(ErrorCode.Unauthorized, "Authenticate first: send `auth` with a `token`.", id);
-    }
-    switch (command.type) {
-      case "publish": {
-        const { topic } = command;
-        if (!this.allows(Action.Publish, topic, id)) return;
-        const { epoch, offset } = this.context.hub.publish(topic, command.data);
-        this.context.counters.publications++;
-        if (id !== undefined) this.send({ type: "ack", id, topic, epoch, offset });
-        return;
-      }
-      case "subscribe":
-        if (this.allows(Action.Subscribe, command.topic, id)) this.subscribe(command.topic, id);
-        return;
-      case "unsubscribe":
-        return this.unsubscribe(command.topic, id);
-      case "broadcast": {
-        if (!this.access?.permissions.broadcast) {
-          return this.refuse(ErrorCode.Forbidden, "Nothing allows this connection to broadcast.", id);
-        }
-        const sent = this.broadcast(command.data);
-        if (id !== undefined) this.send({ type: "ack", id, sent });
-        return;
-      }
-      case "echo":
-        this.send({ type: "echo", ...withId(id), data: command.data });
-        return;
+      default:
+        if (this.state.kind !== "unauthenticated") return execute(command, this, this.context.hub);
+        this.refuse(ErrorCode.Unauthorized, "Authenticate first: send `auth` with a `token`.", id);
     }
   }
 
-  /** Sends to every connection of this node, encoded once per format. Returns to how many. */
-  private broadcast(data: unknown): number {
+  /** Encoded once per format; those who have yet to authenticate hear nothing. */
+  broadcast(data: unknown): number {
     const encoded = new Map<Format, Message>();
     let sent = 0;
-    for (const { state, format } of this.context.hub.members) {
+    for (const { state, format } of this.context.sessions) {
       if (state.kind !== "open") continue;
       let message = encoded.get(format);
       if (message === undefined) {
@@ -396,44 +376,10 @@ export class Session implements HeartbeatPeer, Deadlined {
     }
     return sent;
   }
-
-  private subscribe(topic: string, id: Command["id"]): void {
-    if (this.state.kind !== "open") return;
-    const { hub, options } = this.context;
-    const topics = this.topics ??= new Set();
-    if (!topics.has(topic)) {
-      if (topics.size >= options.maxTopicsPerConnection) {
-        const message = `A connection may subscribe to ${options.maxTopicsPerConnection} topics.`;
-        return this.refuse(ErrorCode.TooManyTopics, message, id);
-      }
-      topics.add(topic);
-      hub.subscribe(topic);
-      this.state.socket.subscribe(engineTopic(this.format, topic));
-    }
-    const position = hub.position(topic);
-    if (id !== undefined && position !== undefined) {
-      this.send({ type: "ack", id, topic, epoch: position.epoch, offset: position.offset });
-    }
-  }
-
-  private unsubscribe(topic: string, id: Command["id"]): void {
-    if (this.state.kind !== "open") return;
-    if (!this.topics?.delete(topic)) {
-      return this.refuse(ErrorCode.NotSubscribed, "This connection is not subscribed to the topic.", id);
-    }
-    this.state.socket.unsubscribe(engineTopic(this.format, topic));
-    this.context.hub.unsubscribe(topic);
-    this.gaps?.delete(topic);
-    if (id !== undefined) this.send({ type: "ack", id, topic });
-  }
 }
 
 /** How a connection ends that did not authenticate. */
 function denialCloseCode(denial: Denial): CloseCode {
   const isForNow = denial === Denial.KeysUnavailable || denial === Denial.UserLimit;
   return isForNow ? CloseCode.TryAgainLater : CloseCode.AuthenticationFailed;
-}
-
-function withId(id: Command["id"]): { id?: NonNullable<Command["id"]> } {
-  return id === undefined ? {} : { id };
 }

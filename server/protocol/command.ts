@@ -2,11 +2,25 @@
  * From any value that a format has decoded to a valid command, or to an error that says what would be right. Nothing
  * of the value is trusted before it has passed here.
  */
-import { isTopic, TOPIC_RULE } from "../topic.ts";
-import { type Command, CommandError, type CommandId, ErrorCode, MAX_ID_LENGTH } from "./protocol.ts";
+import { isPattern, isTopic, PATTERN_RULE, TOPIC_RULE } from "../topic.ts";
+import {
+  type Command,
+  CommandError,
+  type CommandId,
+  ErrorCode,
+  MAX_ID_LENGTH,
+  type Place,
+} from "./protocol.ts";
 
 /** How deep `data` may nest; encoders recurse, and no application nests deeper. */
 export const MAX_DEPTH = 64;
+
+/** How many messages `history` sends at most, and unless told otherwise. */
+export const MAX_HISTORY_LIMIT = 1000;
+export const DEFAULT_HISTORY_LIMIT = 100;
+
+/** Longer ones are none of ours. */
+const MAX_EPOCH_LENGTH = 64;
 
 type Fields = Record<string, unknown>;
 
@@ -22,9 +36,19 @@ export function toCommand(value: unknown): Command {
     case "publish":
       return { type: "publish", id, topic: toTopic(value, id), data: toData(value, id) };
     case "subscribe":
-      return { type: "subscribe", id, topic: toTopic(value, id) };
+      return toSubscribe(value, id);
     case "unsubscribe":
-      return { type: "unsubscribe", id, topic: toTopic(value, id) };
+      return { type: "unsubscribe", id, topic: toPattern(value, id) };
+    case "history":
+      return {
+        type: "history",
+        id,
+        topic: toTopic(value, id),
+        since: toPlace(value, id),
+        limit: toLimit(value, id),
+      };
+    case "presence":
+      return { type: "presence", id, topic: toTopic(value, id) };
     case "broadcast":
       return { type: "broadcast", id, data: toData(value, id) };
     case "echo":
@@ -36,7 +60,7 @@ export function toCommand(value: unknown): Command {
       throw new CommandError(ErrorCode.InvalidMessage, "`auth` needs a string `token`.", id);
     default:
       if (typeof value["type"] === "string") {
-        const known = "auth, subscribe, unsubscribe, publish, broadcast, echo, ping";
+        const known = "auth, subscribe, unsubscribe, publish, history, presence, broadcast, echo, ping";
         throw new CommandError(
           ErrorCode.UnknownType,
           `This \`type\` is not known; the known ones are ${known}.`,
@@ -75,6 +99,54 @@ function toTopic(value: Fields, id: CommandId | undefined): string {
   const topic = value["topic"];
   if (isTopic(topic)) return topic;
   throw new CommandError(ErrorCode.InvalidTopic, TOPIC_RULE, id);
+}
+
+function toPattern(value: Fields, id: CommandId | undefined): string {
+  const pattern = value["topic"];
+  if (isPattern(pattern)) return pattern;
+  throw new CommandError(ErrorCode.InvalidTopic, `${TOPIC_RULE} ${PATTERN_RULE}.`, id);
+}
+
+function toSubscribe(value: Fields, id: CommandId | undefined): Command {
+  const topic = toPattern(value, id);
+  const since = toPlace(value, id);
+  const { presence = false } = value;
+  if (typeof presence !== "boolean") {
+    throw new CommandError(ErrorCode.InvalidMessage, "`presence` is true or false.", id);
+  }
+  if ((since !== undefined || presence) && !isTopic(topic)) {
+    throw new CommandError(
+      ErrorCode.InvalidMessage,
+      "`since` and `presence` are for topics, not for patterns.",
+      id,
+    );
+  }
+  return { type: "subscribe", id, topic, since, presence };
+}
+
+function toPlace(value: Fields, id: CommandId | undefined): Place | undefined {
+  const { since } = value;
+  if (since === undefined) return undefined;
+  if (isFields(since)) {
+    const { epoch, offset } = since;
+    const isEpoch = typeof epoch === "string" && epoch.length <= MAX_EPOCH_LENGTH;
+    if (isEpoch && typeof offset === "number" && Number.isSafeInteger(offset) && offset >= 0) {
+      return { epoch, offset };
+    }
+  }
+  const text = "`since` is an object with the `epoch` and the `offset` of the last message that was seen.";
+  throw new CommandError(ErrorCode.InvalidMessage, text, id);
+}
+
+function toLimit({ limit = DEFAULT_HISTORY_LIMIT }: Fields, id: CommandId | undefined): number {
+  if (typeof limit === "number" && Number.isInteger(limit) && limit >= 1 && limit <= MAX_HISTORY_LIMIT) {
+    return limit;
+  }
+  throw new CommandError(
+    ErrorCode.InvalidMessage,
+    `\`limit\` is a whole number from 1 to ${MAX_HISTORY_LIMIT}.`,
+    id,
+  );
 }
 
 function toData(value: Fields, id: CommandId | undefined): unknown {

@@ -9,10 +9,29 @@ export type CommandId = string | number;
 
 export const MAX_ID_LENGTH = 64;
 
+/** A publication's place in its topic, as clients and server tell each other. */
+export interface Place {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/** Somebody in a topic; nobody knows the user of an anonymous connection. */
+export interface Presence {
+  readonly user: string | null;
+  readonly session: string;
+}
+
 /** A valid command. */
 export type Command =
   | { readonly type: "auth"; readonly id: CommandId | undefined; readonly token: string }
-  | { readonly type: "subscribe"; readonly id: CommandId | undefined; readonly topic: string }
+  | {
+    readonly type: "subscribe";
+    readonly id: CommandId | undefined;
+    /** Or a pattern. */
+    readonly topic: string;
+    readonly since: Place | undefined;
+    readonly presence: boolean;
+  }
   | { readonly type: "unsubscribe"; readonly id: CommandId | undefined; readonly topic: string }
   | {
     readonly type: "publish";
@@ -20,6 +39,15 @@ export type Command =
     readonly topic: string;
     readonly data: unknown;
   }
+  | {
+    readonly type: "history";
+    readonly id: CommandId | undefined;
+    readonly topic: string;
+    readonly since: Place | undefined;
+    /** The most messages to send. */
+    readonly limit: number;
+  }
+  | { readonly type: "presence"; readonly id: CommandId | undefined; readonly topic: string }
   | { readonly type: "broadcast"; readonly id: CommandId | undefined; readonly data: unknown }
   | { readonly type: "echo"; readonly id: CommandId | undefined; readonly data: unknown }
   | { readonly type: "ping"; readonly id: CommandId | undefined };
@@ -58,6 +86,8 @@ export type ServerEvent =
     readonly topic?: string;
     readonly epoch?: string;
     readonly offset?: number;
+    /** Whether nothing is missing since the place that `since` named. */
+    readonly recovered?: boolean;
     readonly sent?: number;
     readonly user?: string;
     /** Seconds since 1970, as in the token. */
@@ -69,14 +99,37 @@ export type ServerEvent =
     readonly data: unknown;
     readonly offset: number;
     readonly epoch: string;
+    /** The pattern whose subscribers this is for. */
+    readonly pattern?: string;
+    /** Missed, and sent now. */
+    readonly replayed?: true;
   }
   | { readonly type: "broadcast"; readonly data: unknown }
   | {
     readonly type: "gap";
     readonly topic: string;
+    readonly epoch: string;
     readonly from: number;
     readonly to: number;
-    readonly reason: "slow";
+    /** The connection was too slow, or the history no longer holds them. */
+    readonly reason: "slow" | "expired";
+    readonly pattern?: string;
+  }
+  | ({ readonly type: "join" | "leave"; readonly topic: string } & Presence)
+  | ({
+    readonly type: "history";
+    readonly id: CommandId;
+    readonly topic: string;
+    readonly messages: readonly { readonly offset: number; readonly data: unknown }[];
+    /** Whether nothing is missing between `since` and the first message. */
+    readonly complete: boolean;
+  } & Place)
+  | {
+    readonly type: "presence";
+    readonly id: CommandId;
+    readonly topic: string;
+    readonly count: number;
+    readonly members: readonly Presence[];
   }
   | { readonly type: "drain"; readonly reconnectAfterMs: number; readonly deadlineMs: number }
   | {

@@ -1,13 +1,27 @@
 /** The memory broker: who owns a topic's order, and how long it is remembered. */
 import { describe, it } from "node:test";
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, unreachable } from "@std/assert";
 import type { Position, Publication } from "../../server/broker/broker.ts";
 import { MemoryBroker } from "../../server/broker/memory.ts";
+import { ManualClock } from "../helpers/manual_clock.ts";
 import { type Random, seededRandom } from "../helpers/random.ts";
+
+function createWith(maxIdleTopics: number, deliver: (publication: Publication) => void): MemoryBroker {
+  return new MemoryBroker(
+    { maxIdleTopics, retentionOf: () => ({ messages: 0, seconds: 0 }), clock: new ManualClock() },
+    {
+      deliver,
+      lost: () => unreachable(),
+      joined: () => unreachable(),
+      left: () => unreachable(),
+      availability: () => unreachable(),
+    },
+  );
+}
 
 function create(maxIdleTopics = 10) {
   const delivered: Publication[] = [];
-  const broker = new MemoryBroker({ maxIdleTopics }, (publication) => delivered.push(publication));
+  const broker = createWith(maxIdleTopics, (publication) => delivered.push(publication));
   return { broker, delivered };
 }
 
@@ -45,7 +59,7 @@ describe("the memory broker", () => {
 
   it("delivers in the order of offsets also what a delivery publishes", () => {
     const offsets: number[] = [];
-    const broker = new MemoryBroker({ maxIdleTopics: 1 }, ({ offset }) => {
+    const broker = createWith(1, ({ offset }) => {
       offsets.push(offset);
       if (offset < 4) broker.publish("t", "again");
     });

@@ -40,7 +40,7 @@ describe("the formats", () => {
       epoch: "e",
     },
     { type: "broadcast", data: null },
-    { type: "gap", topic: "t", from: 1, to: 2, reason: "slow" },
+    { type: "gap", topic: "t", epoch: "e", from: 1, to: 2, reason: "slow" },
     { type: "drain", reconnectAfterMs: 1, deadlineMs: 10_000 },
     { type: "error", id: 1, code: "invalid_topic", message: "no" },
     { type: "error", code: "invalid_json", message: "no" },

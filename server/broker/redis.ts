@@ -1,0 +1,421 @@
+/**
+ * The broker `redis`: several nodes share topics through one Redis, or through several that each own a part of the
+ * topics. Redis gives places and keeps history in one step with the publication (redis_scripts.ts); pub/sub brings it to
+ * the nodes that have subscribers, and since that may lose, a sequencer repairs from the history.
+ *
+ * A topic without history is forgotten once it has not been used for `idleTopicSeconds`: the next publication starts a
+ * new epoch. A pattern brings every publication that reaches this node while it is connected, and topics that have been
+ * seen through it are repaired like subscribed ones; but a topic whose first publications fall into an absence of Redis
+ * is not known here: its story begins with the first publication after that.
+ */
+import type { Buffer } from "node:buffer";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../observe/log.ts";
+import { BrokerUnavailable } from "./broker.ts";
+import type { Broker, HistoryPage, Member, Position, Publication, Receiver, RetentionOf } from "./broker.ts";
+import { createEpoch } from "./epoch.ts";
+import { Patterns } from "../patterns.ts";
+import { RedisPresence } from "./redis_presence.ts";
+import { historyScript, placesScript, publishScript } from "./redis_scripts.ts";
+import { RedisShard } from "./redis_shard.ts";
+import { pack, readEntry, readPublication, RedisNames } from "./redis_wire.ts";
+import { Sequencer } from "./sequencer.ts";
+import { Shards } from "./shards.ts";
+
+/** Topics whose place is read with one call, and calls under way at once. */
+const TOPICS_PER_CALL = 128;
+const CALLS_AT_ONCE = 16;
+
+/** How long a publication that Redis has counted may still be on its way to here. */
+const UNDER_WAY_MS = 500;
+
+/** How many topics' retention is remembered. */
+const MAX_RETENTIONS = 10_000;
+
+const MS_PER_SECOND = 1_000;
+
+export interface RedisBrokerSettings {
+  /** One Redis, or several among which the topics are shared out: the same on every node. */
+  readonly urls: readonly string[];
+  /** In front of every key and channel; keeps several installations in one Redis apart. */
+  readonly prefix: string;
+  /** For connecting and for every answer of Redis. */
+  readonly timeoutSeconds: number;
+  /** How long an unused topic's offsets are remembered. */
+  readonly idleTopicSeconds: number;
+  /** How many topics seen through patterns are known, and so repaired. */
+  readonly maxIdleTopics: number;
+  /** How often subscribed topics are checked for a publication that got lost with none after it to show it. */
+  readonly checkSeconds: number;
+  /** How long the members of a node that died stay. */
+  readonly presenceSeconds: number;
+  readonly retentionOf: RetentionOf;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a topic's retention is for Redis. */
+interface Kept {
+  readonly messages: string;
+  readonly seconds: string;
+  readonly placeSeconds: string;
+}
+
+interface Subscription {
+  /** What {@link Broker.subscribe} has answered with. */
+  answer: Promise<Position> | undefined;
+  isAnswered: boolean;
+}
+
+export class RedisBroker implements Broker {
+  readonly name = "redis";
+  isAvailable = false;
+  private readonly settings: RedisBrokerSettings;
+  private readonly receiver: Receiver;
+  private readonly names: RedisNames;
+  private readonly shards: Shards<RedisShard>;
+  private readonly presence: RedisPresence;
+  private readonly sequencer: Sequencer;
+  private readonly subscriptions = new Map<string, Subscription>();
+  private readonly patterns = new Patterns();
+  /** Topics that only a pattern brings here, the one known for longest first. */
+  private readonly patternTopics = new Set<string>();
+  private readonly retentions = new Map<string, Kept>();
+  /** The run of the shard when its topics were last compared. */
+  private readonly comparedRuns = new Map<RedisShard, string>();
+  private readonly stopChecking: () => void;
+  private stopComparing: () => void = () => undefined;
+  private isChecking = false;
+  /** For the next topic that has no epoch yet. */
+  private candidate = createEpoch();
+  private isClosed = false;
+
+  constructor(settings: RedisBrokerSettings, receiver: Receiver) {
+    const { urls, clock, log, timeoutSeconds, presenceSeconds, checkSeconds } = settings;
+    this.settings = settings;
+    this.receiver = receiver;
+    this.names = new RedisNames(settings.prefix);
+    const shards = urls.map((url) =>
+      new RedisShard({ url, timeoutMs: timeoutSeconds * MS_PER_SECOND, clock, log }, {
+        message: (message, channel) => this.receive(message, channel),
+        restore: (shard) => this.restore(shard),
+        up: () => this.updateAvailability(),
+        down: (shard) => this.down(shard),
+      })
+    );
+    this.shards = new Shards(shards, shards.map(({ name }) => name));
+    this.sequencer = new Sequencer(receiver, (topic, since, limit) => this.history(topic, since, limit));
+    const lifetimeMs = presenceSeconds * MS_PER_SECOND;
+    this.presence = new RedisPresence(
+      { names: this.names, shards: this.shards, lifetimeMs, clock },
+      receiver,
+    );
+    this.stopChecking = clock.every(checkSeconds * MS_PER_SECOND, () => void this.check());
+    for (const shard of shards) shard.start();
+  }
+
+  publish(topic: string, data: unknown): Promise<Position> {
+    const shard = this.shards.of(topic);
+    if (!shard.takesMore) return Promise.reject(new BrokerUnavailable("Redis takes no publications now"));
+    const { names } = this;
+    const { messages, seconds, placeSeconds } = this.keptOf(topic);
+    const args = [
+      "PUBLISH",
+      names.channel(topic),
+      pack(data),
+      this.candidate,
+      shard.run,
+      placeSeconds,
+      messages,
+      seconds,
+    ];
+    return shard.evaluate(publishScript, [names.place(topic), names.history(topic)], args).then(
+      this.toPosition,
+    );
+  }
+
+  subscribe(topic: string): Position | Promise<Position> {
+    const known = this.subscriptions.get(topic);
+    if (known?.isAnswered === true) return this.sequencer.position(topic) as Position; // its story has begun
+    if (known?.answer !== undefined) return known.answer;
+    const subscription: Subscription = { answer: undefined, isAnswered: false };
+    this.subscriptions.set(topic, subscription);
+    return subscription.answer = this.open(topic, subscription);
+  }
+
+  unsubscribe(topic: string): void {
+    if (!this.subscriptions.delete(topic)) return;
+    this.shards.of(topic).unsubscribe(this.names.channel(topic));
+    if (!this.sequencer.has(topic)) return;
+    if (this.patterns.matches(topic)) this.adopt(topic);
+    else this.sequencer.end(topic);
+  }
+
+  async subscribePattern(pattern: string): Promise<void> {
+    this.patterns.add(pattern);
+    const glob = this.names.glob(pattern);
+    try {
+      await Promise.all([...this.shards].map((shard) => shard.subscribeGlobs([glob])));
+    } catch (error) {
+      this.unsubscribePattern(pattern);
+      throw error;
+    }
+  }
+
+  unsubscribePattern(pattern: string): void {
+    if (!this.patterns.delete(pattern)) return;
+    const glob = this.names.glob(pattern);
+    const isNeeded = [...this.patterns].some((other) => this.names.glob(other) === glob);
+    if (!isNeeded) { for (const shard of this.shards) shard.unsubscribeGlob(glob); }
+    for (const topic of this.patternTopics) {
+      if (this.patterns.matches(topic)) continue;
+      this.patternTopics.delete(topic);
+      this.sequencer.end(topic);
+    }
+  }
+
+  async position(topic: string): Promise<Position | undefined> {
+    const place = await this.shards.of(topic).request(["GET", this.names.place(topic)]);
+    if (typeof place !== "string") return undefined;
+    const [epoch = "", offset] = place.split(" ");
+    return { epoch, offset: Number(offset) };
+  }
+
+  async history(topic: string, since: Position | undefined, limit: number): Promise<HistoryPage> {
+    const shard = this.shards.of(topic);
+    const { seconds, placeSeconds } = this.keptOf(topic);
+    const after = since === undefined ? ["-", "-"] : [since.epoch, String(since.offset)];
+    const args = [...after, String(limit), seconds, this.candidate, placeSeconds, shard.run];
+    const keys = [this.names.place(topic), this.names.history(topic)];
+    const reply = await shard.evaluate(historyScript, keys, args, true);
+    const [epochBytes, offset, first, entries] = reply as [Buffer, number, number, Buffer[]]; // the script's answer
+    const epoch = this.used(epochBytes.toString("latin1"));
+    const messages: Publication[] = [];
+    for (const entry of entries) {
+      const publication = readEntry(topic, epoch, first + messages.length, entry);
+      if (publication === undefined) break;
+      messages.push(publication);
+    }
+    const isKnown = since === undefined || (since.epoch === epoch && since.offset <= offset);
+    return {
+      epoch,
+      offset,
+      messages,
+      complete: isKnown && (since === undefined || first === since.offset + 1),
+    };
+  }
+
+  join(topic: string, member: Member): void {
+    this.presence.join(topic, member);
+  }
+
+  leave(topic: string, member: Member): void {
+    this.presence.leave(topic, member);
+  }
+
+  members(topic: string): Promise<readonly Member[]> {
+    return this.presence.members(topic);
+  }
+
+  watch(topic: string): Promise<readonly Member[]> {
+    return this.presence.watch(topic);
+  }
+
+  unwatch(topic: string): void {
+    this.presence.unwatch(topic);
+  }
+
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.stopChecking();
+    this.stopComparing();
+    this.sequencer.endAll();
+    this.subscriptions.clear();
+    await this.presence.close();
+    for (const shard of this.shards) shard.close();
+    this.isAvailable = false;
+  }
+
+  /** Listens first and asks for the place then: nothing can fall between. */
+  private async open(topic: string, subscription: Subscription): Promise<Position> {
+    const shard = this.shards.of(topic);
+    const isKnown = this.patternTopics.delete(topic);
+    if (!isKnown) this.sequencer.expect(topic);
+    try {
+      if (!shard.isUp) throw new BrokerUnavailable(`${shard.name} is away`);
+      await shard.subscribe([this.names.channel(topic)]);
+      if (!isKnown) {
+        const [place] = await this.places(shard, [topic]);
+        if (place === undefined) throw new BrokerUnavailable(`${shard.name} is away`);
+        if (this.subscriptions.get(topic) !== subscription) return place;
+        this.sequencer.begin(topic, place);
+      }
+    } catch (error) {
+      if (this.subscriptions.get(topic) === subscription) this.unsubscribe(topic);
+      throw error;
+    }
+    subscription.isAnswered = true;
+    // The caller has to see the place before anything that comes after it.
+    setImmediate(() => {
+      if (this.subscriptions.get(topic) === subscription) this.sequencer.release(topic);
+    });
+    return this.sequencer.position(topic) as Position; // it has begun
+  }
+
+  private receive(message: Buffer, channelBytes: Buffer): void {
+    if (this.isClosed) return;
+    const channel = channelBytes.toString("latin1");
+    const topic = this.names.topicOf(channel);
+    if (topic === undefined) {
+      const watched = this.names.presenceTopicOf(channel);
+      if (watched !== undefined) this.presence.receive(watched, message.toString());
+      return;
+    }
+    const isKnown = this.sequencer.has(topic);
+    if (!isKnown && !this.patterns.matches(topic)) return;
+    const publication = readPublication(topic, message);
+    if (publication === undefined) return;
+    if (!isKnown) {
+      this.sequencer.expect(topic);
+      this.sequencer.begin(topic, { epoch: publication.epoch, offset: publication.offset - 1 });
+      this.sequencer.release(topic);
+      this.adopt(topic);
+    }
+    this.sequencer.receive(publication);
+  }
+
+  /** From now on only patterns bring the topic here. */
+  private adopt(topic: string): void {
+    this.patternTopics.add(topic);
+    if (this.patternTopics.size <= this.settings.maxIdleTopics) return;
+    for (const oldest of this.patternTopics) {
+      this.patternTopics.delete(oldest);
+      this.sequencer.end(oldest);
+      return;
+    }
+  }
+
+  /** The shard is gone: its topics wait until they have been compared with what comes back. */
+  private down(shard: RedisShard): void {
+    for (const topic of this.topicsOf(shard)) this.sequencer.hold(topic);
+    this.updateAvailability();
+  }
+
+  /** Listens again to everything, then repairs what was missed. */
+  private async restore(shard: RedisShard): Promise<void> {
+    // Of the last one it is not known whether it has been used.
+    this.candidate = createEpoch();
+    const subscribed = [...this.subscriptions.keys()].filter((topic) => this.shards.of(topic) === shard);
+    const globs = new Set([...this.patterns].map((pattern) => this.names.glob(pattern)));
+    await Promise.all([
+      shard.subscribe([
+        ...subscribed.map((topic) => this.names.channel(topic)),
+        ...this.presence.channels(shard),
+      ]),
+      shard.subscribeGlobs([...globs]),
+    ]);
+    const topics = this.topicsOf(shard);
+    const places = await this.places(shard, topics);
+    topics.forEach((topic, index) => this.sequencer.compare(topic, places[index] as Position)); // one for each
+    this.comparedRuns.set(shard, shard.run);
+    await this.presence.refresh(shard);
+  }
+
+  /** Looks whether something got lost that nothing after it has shown. */
+  private async check(): Promise<void> {
+    if (this.isChecking) return;
+    this.isChecking = true;
+    const behind = new Map<string, Position>();
+    await Promise.allSettled([...this.shards].map(async (shard) => {
+      if (!shard.isUp) return;
+      const topics = this.topicsOf(shard);
+      const places = await this.places(shard, topics);
+      for (const [index, place] of places.entries()) behind.set(topics[index] as string, place); // one for each
+    }));
+    this.isChecking = false;
+    for (const [topic, place] of behind) if (!this.isBehind(topic, place)) behind.delete(topic);
+    if (behind.size === 0 || this.isClosed) return;
+    // It may just be on its way.
+    this.stopComparing = this.settings.clock.after(UNDER_WAY_MS, () => {
+      for (const [topic, place] of behind) {
+        if (this.shards.of(topic).isUp && this.isBehind(topic, place)) this.sequencer.compare(topic, place);
+      }
+    });
+  }
+
+  private isBehind(topic: string, place: Position): boolean {
+    const here = this.sequencer.position(topic);
+    return here !== undefined && (here.epoch !== place.epoch || here.offset < place.offset);
+  }
+
+  /** Reads where topics are; those that are not anywhere yet begin, those that contradict what was delivered anew. */
+  private async places(shard: RedisShard, topics: readonly string[]): Promise<Position[]> {
+    const places: Position[] = [];
+    for (let start = 0; start < topics.length; start += TOPICS_PER_CALL * CALLS_AT_ONCE) {
+      const calls: Promise<Position[]>[] = [];
+      for (let at = start; at < topics.length && calls.length < CALLS_AT_ONCE; at += TOPICS_PER_CALL) {
+        calls.push(this.placesOnce(shard, topics.slice(at, at + TOPICS_PER_CALL)));
+      }
+      for (const part of await Promise.all(calls)) places.push(...part);
+    }
+    return places;
+  }
+
+  private async placesOnce(shard: RedisShard, topics: readonly string[]): Promise<Position[]> {
+    const knownRun = this.comparedRuns.get(shard) ?? shard.run;
+    let placeSeconds = this.settings.idleTopicSeconds;
+    const known: string[] = [];
+    for (const topic of topics) {
+      const here = this.sequencer.position(topic);
+      if (here === undefined || here.epoch === "") known.push("-", "-", "-");
+      else known.push(here.epoch, String(here.offset), knownRun);
+      placeSeconds = Math.max(placeSeconds, Number(this.keptOf(topic).placeSeconds));
+    }
+    const keys = topics.flatMap((topic) => [this.names.place(topic), this.names.history(topic)]);
+    const args = [this.candidate, String(placeSeconds), shard.run, ...known];
+    const reply = await shard.evaluate(placesScript, keys, args) as (string | number)[]; // the script's answer
+    return topics.map((_, index) => ({
+      epoch: this.used(String(reply[index * 2])),
+      offset: Number(reply[index * 2 + 1]),
+    }));
+  }
+
+  private topicsOf(shard: RedisShard): string[] {
+    return [...this.sequencer.names()].filter((topic) => this.shards.of(topic) === shard);
+  }
+
+  private keptOf(topic: string): Kept {
+    let kept = this.retentions.get(topic);
+    if (kept === undefined) {
+      const { messages, seconds } = this.settings.retentionOf(topic);
+      kept = {
+        messages: String(seconds > 0 ? messages : 0),
+        seconds: String(seconds),
+        // Offsets outlive the history that they number.
+        placeSeconds: String(Math.max(this.settings.idleTopicSeconds, 2 * seconds)),
+      };
+      if (this.retentions.size >= MAX_RETENTIONS) this.retentions.clear();
+      this.retentions.set(topic, kept);
+    }
+    return kept;
+  }
+
+  /** A topic never gets the same epoch twice. */
+  private used(epoch: string): string {
+    if (epoch === this.candidate) this.candidate = createEpoch();
+    return epoch;
+  }
+
+  private readonly toPosition = (reply: unknown): Position => {
+    const [epoch, offset] = reply as [string, number]; // the script's answer
+    return { epoch: this.used(epoch), offset };
+  };
+
+  private updateAvailability(): void {
+    const isAvailable = !this.isClosed && [...this.shards].every((shard) => shard.isUp);
+    if (isAvailable === this.isAvailable) return;
+    this.isAvailable = isAvailable;
+    if (!this.isClosed) this.receiver.availability(isAvailable);
+  }
+}

@@ -1,0 +1,61 @@
+/** What contradicts what among options that are valid by themselves. */
+import { hasAuthentication, isLoopback, keyOptions, MetricsAccess, type Options } from "./options.ts";
+
+/** What contradicts what among valid values, a line each. */
+export function contradictions(options: Options): string[] {
+  const problems: string[] = [];
+  const require = (holds: boolean, problem: string) => {
+    if (!holds) problems.push(problem);
+  };
+  const { heartbeatSeconds, heartbeatTimeoutSeconds, maxMessageBytes, maxBackpressureBytes } = options;
+  require(
+    heartbeatSeconds === 0 || heartbeatTimeoutSeconds < heartbeatSeconds,
+    `heartbeatTimeoutSeconds (${heartbeatTimeoutSeconds}) must be less than heartbeatSeconds (${heartbeatSeconds})`,
+  );
+  require(
+    maxMessageBytes <= maxBackpressureBytes,
+    `maxMessageBytes (${maxMessageBytes}) must not be more than maxBackpressureBytes (${maxBackpressureBytes}), or one message could fill a connection's backlog`,
+  );
+  require(
+    maxBackpressureBytes <= options.maxQueuedBytes,
+    `maxBackpressureBytes (${maxBackpressureBytes}) must not be more than maxQueuedBytes (${options.maxQueuedBytes}), or one connection could use up the whole node's`,
+  );
+  for (const name of ["byteRate", "userByteRate"] as const) {
+    const burst = options[name]?.burst ?? Infinity;
+    require(
+      burst >= maxMessageBytes,
+      `${name}'s burst (${burst}) must not be less than maxMessageBytes (${maxMessageBytes}), or the largest message could never be sent`,
+    );
+  }
+  require(
+    (options.tlsCert === "") === (options.tlsKey === ""),
+    "tlsCert and tlsKey go together; only one of them is set",
+  );
+  require(
+    !/^\/(health|ready|metrics|api(\/.*)?)$/.test(options.path),
+    `path (${options.path}) is taken by an HTTP route`,
+  );
+  require(
+    (options.broker === "memory") === (options.brokerUrls.length === 0),
+    options.broker === "memory"
+      ? "brokerUrls are for broker redis or nats; broker is memory"
+      : `broker ${options.broker} needs brokerUrls`,
+  );
+  const keys = keyOptions.filter((name) => options[name] !== "");
+  require(keys.length <= 1, `only one of ${keyOptions.join(", ")} can be set, not ${keys.join(" and ")}`);
+  const tokenOptions = ["jwtAudience", "jwtIssuer", "authCookie"] as const;
+  for (const name of tokenOptions.filter((name) => options[name] !== "")) {
+    require(keys.length > 0, `${name} is for tokens, and no key for them is set: ${keyOptions.join(", ")}`);
+  }
+  require(
+    options.metrics !== MetricsAccess.Key || options.apiKeyFile !== "",
+    "metrics=key needs apiKeyFile",
+  );
+  require(
+    hasAuthentication(options) || isLoopback(options.host) || options.insecureAnonymous,
+    `host (${options.host}) lets other machines in, and nothing says who they may be: set a key for tokens (${
+      keyOptions.join(", ")
+    }), listen on 127.0.0.1, or ask for it with --insecure-anonymous`,
+  );
+  return problems;
+}
