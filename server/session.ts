@@ -291,10 +291,11 @@ export class Session implements HeartbeatPeer, Deadlined {
       return this.refuse(ErrorCode.Unauthorized, "Another `auth` of this connection is being checked.", id);
     }
     this.isAuthenticating = true;
+    const current = this.access;
     try {
-      const answer = await control.authenticate(token, this.access);
+      const answer = await control.authenticate(token, current);
       this.isAuthenticating = false;
-      if (typeof answer !== "string") return this.authenticated(answer, id);
+      if (typeof answer !== "string") return this.authenticated(answer, current, id);
       counters.authFailures[answer]++;
       this.refuse(ErrorCode.Unauthorized, denialTexts[answer], id);
       this.close(denialCloseCode(answer));
@@ -304,11 +305,10 @@ export class Session implements HeartbeatPeer, Deadlined {
     }
   }
 
-  private authenticated(access: Access, id: Command["id"]): void {
-    const before = this.access;
+  private authenticated(access: Access, current: Access | undefined, id: Command["id"]): void {
     if (!("socket" in this.state)) {
       // The client has gone meanwhile. What a first token holds has nobody else to give it back.
-      if (before === undefined) this.context.access.release(access);
+      if (current === undefined) this.context.access.release(access);
       return;
     }
     this.access = access;
