@@ -12,6 +12,7 @@ import {
   type ServerProcess,
   spawnServer,
   stopProcesses,
+  unlimitedFlags,
   whyNotAsProcess,
 } from "./helpers/server.ts";
 
@@ -53,7 +54,7 @@ async function joinStuck(server: ServerProcess): Promise<RawClient> {
   return stuck;
 }
 
-const patient = ["--max-backpressure-bytes", String(256 * 1024 * 1024)];
+const patient = [...unlimitedFlags, "--max-backpressure-bytes", String(256 * 1024 * 1024)];
 
 /** An HTTP connection that is kept. */
 class KeptHttp {
@@ -97,7 +98,7 @@ for (const engine of processEngines) {
 
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       it(`brings every acknowledged publication to every open subscriber before ${signal} ends it, then 1001 to all`, async () => {
-        const server = await spawnServer(engine);
+        const server = await spawnServer(engine, unlimitedFlags);
         const subscribers = await Promise.all(
           Array.from({ length: 8 }, (_, i) => Peer.open(server.url, i % 2 === 0 ? "json" : "msgpack")),
         );

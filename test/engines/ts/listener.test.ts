@@ -110,7 +110,7 @@ describe("the listener of the engine ts", () => {
     await closing;
     await client.gone();
     assert(client.head.startsWith("HTTP/1.1 503 "), client.head);
-    assertEquals(fixture.events.all, []);
+    assertEquals(fixture.events.all, [{ kind: "abandoned", data: "late" }]);
   });
 
   it("may be closed twice, and within a handler", async () => {
