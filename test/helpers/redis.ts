@@ -35,6 +35,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Deno's own `child.kill` sends one signal only, whichever was the first. */
+function signal(child: ChildProcess, name: NodeJS.Signals): void {
+  if (child.pid !== undefined) process.kill(child.pid, name);
+}
+
 export class RedisServer {
   readonly port: number;
   /** Its data. */
@@ -86,9 +91,9 @@ export class RedisServer {
     const { child } = this;
     if (child === undefined) return;
     this.child = undefined;
-    child.kill("SIGCONT");
-    child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    const exit = once(child, "exit");
+    signal(child, "SIGKILL");
+    await exit;
   }
 
   async restartWithData(): Promise<void> {
@@ -104,11 +109,11 @@ export class RedisServer {
 
   /** It keeps its connections, and answers nobody. */
   pause(): void {
-    this.child?.kill("SIGSTOP");
+    if (this.child !== undefined) signal(this.child, "SIGSTOP");
   }
 
   resume(): void {
-    this.child?.kill("SIGCONT");
+    if (this.child !== undefined) signal(this.child, "SIGCONT");
   }
 
   /** What it says to a command over a connection of its own; parts of an array on lines of their own. */
