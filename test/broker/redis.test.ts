@@ -112,7 +112,7 @@ describe("the broker redis", { skip }, () => {
     const place = await node.broker.subscribe(topic);
     for (let index = 1; index <= 3; index++) await node.broker.publish(topic, index);
     await node.receives(topic, 3);
-    await own.kill();
+    await own.stop();
     await told(node, false);
     const began = performance.now();
     await assertRejects(async () => await node.broker.publish(topic, 4), BrokerUnavailable);
@@ -424,7 +424,7 @@ describe("the broker redis", { skip }, () => {
       const kept = topics.filter((_, index) => owned[index] === "1");
       assertGreater(kept.length, 5);
       assertLess(kept.length, 35);
-      await there.kill();
+      await there.stop();
       await told(node, false);
       const answers = await Promise.allSettled(topics.map((topic) => node.broker.publish(topic, 2)));
       const taken = topics.filter((_, index) => answers[index]?.status === "fulfilled");

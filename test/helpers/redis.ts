@@ -86,18 +86,18 @@ export class RedisServer {
     });
   }
 
-  /** Ends it at once; what it has written stays. */
-  async kill(): Promise<void> {
-    const { child } = this;
-    if (child === undefined) return;
-    this.child = undefined;
-    const exit = once(child, "exit");
-    signal(child, "SIGKILL");
-    await exit;
+  /** Ends it in good order: what it has acknowledged stays. */
+  stop(): Promise<void> {
+    return this.end("SIGTERM");
+  }
+
+  /** Ends it at once: of the last second's data a part stays. */
+  kill(): Promise<void> {
+    return this.end("SIGKILL");
   }
 
   async restartWithData(): Promise<void> {
-    await this.kill();
+    await this.stop();
     await this.startAgain();
   }
 
@@ -129,6 +129,15 @@ export class RedisServer {
   async remove(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async end(name: NodeJS.Signals): Promise<void> {
+    const { child } = this;
+    if (child === undefined) return;
+    this.child = undefined;
+    const exit = once(child, "exit");
+    signal(child, name);
+    await exit;
   }
 
   private wipe(): void {
