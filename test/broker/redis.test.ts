@@ -1,6 +1,15 @@
 /** The broker `redis` when Redis is away, slow, started again, empty, or loses what it was to bring. */
+import process from "node:process";
 import { after, afterEach, before, describe, it } from "node:test";
-import { assert, assertEquals, assertGreater, assertLess, assertNotEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertNotEquals,
+  assertRejects,
+  fail,
+} from "@std/assert";
 import { BrokerUnavailable, type Position } from "../../server/broker/broker.ts";
 import { RedisBroker, type RedisBrokerSettings } from "../../server/broker/redis.ts";
 import { placesScript, publishScript } from "../../server/broker/redis_scripts.ts";
@@ -9,6 +18,7 @@ import { systemClock } from "../../server/clock.ts";
 import { Node } from "../contract/broker_suite.ts";
 import { silentLog } from "../helpers/log.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
+import { seededRandom } from "../helpers/random.ts";
 import { RedisServer, skipLoudly, whyNoRedis } from "../helpers/redis.ts";
 
 const skip = skipLoudly(whyNoRedis());
@@ -18,6 +28,8 @@ const names = new RedisNames(PREFIX);
 const TIMEOUT_SECONDS = 0.5;
 /** Beyond the timeout: a quarter for looking, and the rest for a busy machine. */
 const PATIENCE_MS = 5_000;
+
+const TROUBLES = process.env["MILLRACE_LONG"] === undefined ? 14 : 280;
 
 describe("the broker redis", { skip }, () => {
   let server: RedisServer;
@@ -112,7 +124,7 @@ describe("the broker redis", { skip }, () => {
     const place = await node.broker.subscribe(topic);
     for (let index = 1; index <= 3; index++) await node.broker.publish(topic, index);
     await node.receives(topic, 3);
-    await own.kill();
+    await own.stop();
     await told(node, false);
     const began = performance.now();
     await assertRejects(async () => await node.broker.publish(topic, 4), BrokerUnavailable);
@@ -411,6 +423,71 @@ describe("the broker redis", { skip }, () => {
     assertEquals(node.presence(topic), [["joined", "ann"]]);
   });
 
+  it("tells every subscriber a story without holes, whatever happens to Redis meanwhile", async () => {
+    const own = await ownServer();
+    const settings = { urls: [own.url], checkSeconds: 0.3 };
+    const publishing = [await start(settings), await start(settings)];
+    const listening = [...publishing, await start(settings)];
+    const random = seededRandom(11);
+    const topics = ["kept.a", "kept.b", "plain.a"].map(fresh);
+    const places = new Map<Node, Position[]>();
+    for (const node of listening) {
+      places.set(node, await Promise.all(topics.map(async (topic) => await node.broker.subscribe(topic))));
+    }
+    const acknowledged: { topic: string; place: Position; data: string }[] = [];
+    let isOver = false;
+    const publishers = publishing.map(async ({ broker }, who) => {
+      for (let count = 0; !isOver; count++) {
+        const [topic, data] = [random.pick(topics), `${who} ${count}`];
+        try {
+          acknowledged.push({ topic, data, place: await broker.publish(topic, data) });
+        } catch (error) {
+          assert(error instanceof BrokerUnavailable);
+        }
+        await new Promise((resolve) => void setTimeout(resolve, 1));
+      }
+    });
+    const trouble = [
+      () => own.ask("CLIENT", "KILL", "TYPE", "pubsub"),
+      () => own.ask("CLIENT", "KILL", "TYPE", "normal"),
+      () => publishUnheard(random.pick(topics), "unheard", own),
+      () => own.restartWithData(),
+      () => own.kill().then(() => own.startAgain()),
+      () => own.restartWithoutData(),
+      () => own.ask("FLUSHALL"),
+    ];
+    for (let round = 0; round < TROUBLES; round++) {
+      await (trouble[round % trouble.length] ?? fail)();
+      await told(random.pick(publishing), true);
+      await new Promise((resolve) => void setTimeout(resolve, random.below(150)));
+    }
+    isOver = true;
+    await Promise.all(publishers);
+    for (const node of listening) await told(node, true);
+    const ends = await Promise.all(
+      topics.map(async (topic) => await publishing[0]?.broker.publish(topic, "end")),
+    );
+    for (const node of listening) {
+      for (const [index, topic] of topics.entries()) {
+        await node.events.until(() => node.delivered(topic).at(-1)?.data === "end", `the end of ${topic}`);
+        assertEquals(node.assertNoHole(topic, places.get(node)?.[index] as Position), ends[index]);
+        // What was acknowledged in the epoch that lasted was delivered, or told as lost.
+        const delivered = new Map(
+          node.delivered(topic).map(({ epoch, offset, data }) => [`${epoch} ${offset}`, data]),
+        );
+        const last = acknowledged.filter((one) =>
+          one.topic === topic && one.place.epoch === ends[index]?.epoch
+        );
+        for (const { place, data } of last) {
+          const key = `${place.epoch} ${place.offset}`;
+          if (delivered.has(key)) assertEquals(delivered.get(key), data);
+          else assert(node.wasLost(topic, place), `${topic} ${key}`);
+        }
+      }
+    }
+    assertGreater(acknowledged.length, 100);
+  });
+
   describe("with two servers", () => {
     it("keeps the topics of one when the other is away", async () => {
       const [here, there] = [await ownServer(), await ownServer()];
@@ -424,7 +501,7 @@ describe("the broker redis", { skip }, () => {
       const kept = topics.filter((_, index) => owned[index] === "1");
       assertGreater(kept.length, 5);
       assertLess(kept.length, 35);
-      await there.kill();
+      await there.stop();
       await told(node, false);
       const answers = await Promise.allSettled(topics.map((topic) => node.broker.publish(topic, 2)));
       const taken = topics.filter((_, index) => answers[index]?.status === "fulfilled");

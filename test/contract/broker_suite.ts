@@ -67,6 +67,14 @@ export class Node {
     );
   }
 
+  /** Whether a place was told to be lost. */
+  wasLost(topic: string, { epoch, offset }: Position): boolean {
+    return this.events.all.some((told) =>
+      told.kind === "lost" && told.topic === topic && told.epoch === epoch && told.from <= offset &&
+      offset <= told.to
+    );
+  }
+
   /** Whether everything told of a topic follows on without a hole from `position`; what it was told as lost counts. */
   assertNoHole(topic: string, position: Position): Position {
     let { epoch, offset } = position;

@@ -35,6 +35,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Deno's own `child.kill` sends one signal only, whichever was the first. */
+function signal(child: ChildProcess, name: NodeJS.Signals): void {
+  if (child.pid !== undefined) process.kill(child.pid, name);
+}
+
 export class RedisServer {
   readonly port: number;
   /** Its data. */
@@ -81,18 +86,18 @@ export class RedisServer {
     });
   }
 
-  /** Ends it at once; what it has written stays. */
-  async kill(): Promise<void> {
-    const { child } = this;
-    if (child === undefined) return;
-    this.child = undefined;
-    child.kill("SIGCONT");
-    child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  /** Ends it in good order: what it has acknowledged stays. */
+  stop(): Promise<void> {
+    return this.end("SIGTERM");
+  }
+
+  /** Ends it at once: of the last second's data a part stays. */
+  kill(): Promise<void> {
+    return this.end("SIGKILL");
   }
 
   async restartWithData(): Promise<void> {
-    await this.kill();
+    await this.stop();
     await this.startAgain();
   }
 
@@ -104,11 +109,11 @@ export class RedisServer {
 
   /** It keeps its connections, and answers nobody. */
   pause(): void {
-    this.child?.kill("SIGSTOP");
+    if (this.child !== undefined) signal(this.child, "SIGSTOP");
   }
 
   resume(): void {
-    this.child?.kill("SIGCONT");
+    if (this.child !== undefined) signal(this.child, "SIGCONT");
   }
 
   /** What it says to a command over a connection of its own; parts of an array on lines of their own. */
@@ -124,6 +129,15 @@ export class RedisServer {
   async remove(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async end(name: NodeJS.Signals): Promise<void> {
+    const { child } = this;
+    if (child === undefined) return;
+    this.child = undefined;
+    const exit = once(child, "exit");
+    signal(child, name);
+    await exit;
   }
 
   private wipe(): void {
