@@ -128,7 +128,7 @@ export function publicKeys(jwks: readonly JWK[]): Keys {
 }
 
 function isUsable(jwk: JWK): boolean {
-  if (jwk.kty === "oct" || jwk.d !== undefined) return false;
+  if (jwk.d !== undefined) return false;
   try {
     // jose leaves what it does not know about a key in place; the key itself is read from its own members.
     const key = createPublicKey({ key: jwk as JsonWebKey, format: "jwk" });

@@ -33,7 +33,6 @@ const OPAQUE = "null";
 const SUBDOMAINS = "*.";
 /** Scheme, host and possibly a port; nothing that a path, a user or a list of origins would need. */
 const ORIGIN_FORM = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@\\,]+$/i;
-const HOST_FORM = /^[^\s/?#@\\,]+$/;
 /** Of 255 for the longest name, and more than enough for a scheme and a port. */
 const MAX_ORIGIN_LENGTH = 320;
 const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
@@ -42,8 +41,7 @@ const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 function parseOrigin(text: string): Origin | undefined {
   if (text.length > MAX_ORIGIN_LENGTH || !ORIGIN_FORM.test(text) || !URL.canParse(text)) return undefined;
   const { protocol, hostname, port } = new URL(text);
-  // Hosts of schemes that the URL standard does not know are left as they are written.
-  return hostname === "" ? undefined : { scheme: protocol, hostname: hostname.toLowerCase(), port };
+  return hostname === "" ? undefined : { scheme: protocol, hostname, port };
 }
 
 function isWeb({ scheme }: Origin): boolean {
@@ -123,7 +121,7 @@ export class OriginPolicy {
    * machine may connect then, as that of a development server does.
    */
   private isSameHost(page: Origin, host: string | undefined): boolean {
-    if (!isWeb(page) || host === undefined || !HOST_FORM.test(host)) return false;
+    if (!isWeb(page) || host === undefined) return false;
     const server = parseOrigin(`${page.scheme}//${host}`);
     if (server === undefined) return false;
     if (this.settings.listensOnLoopback) {

@@ -13,6 +13,11 @@ export interface SlowConsumer<Peer> {
   readonly skipped: number;
 }
 
+/** A set, an array, or the values of a map. Their own loop makes nothing per peer, where an iterator may. */
+export interface Peers<Peer> {
+  forEach(look: (peer: Peer) => void): void;
+}
+
 interface Entry {
   queuedBytes: number;
   /** The scan that first found the backlog, or the last one before a message was skipped. */
@@ -24,7 +29,7 @@ interface Entry {
 }
 
 export class SlowConsumers<Peer extends { readonly bufferedAmount: number }> {
-  private readonly observe: (queuedBytes: number) => void;
+  private readonly look: (peer: Peer) => void;
   private readonly entries = new Map<Peer, Entry>();
   private scans = 0;
   private scannedMs = 0;
@@ -32,7 +37,12 @@ export class SlowConsumers<Peer extends { readonly bufferedAmount: number }> {
 
   /** @param observe is told every backlog that a scan finds, in bytes: for a histogram */
   constructor(observe: (queuedBytes: number) => void) {
-    this.observe = observe;
+    this.look = (peer) => {
+      const queuedBytes = peer.bufferedAmount;
+      if (queuedBytes === 0) return;
+      this.found(peer, queuedBytes);
+      observe(queuedBytes);
+    };
   }
 
   /** What waited at the last scan for the peers that are still there, in bytes. */
@@ -50,14 +60,11 @@ export class SlowConsumers<Peer extends { readonly bufferedAmount: number }> {
    * since the scan before: a loss stays in the report from one scan to the next at least.
    * @param nowMs monotonic milliseconds
    */
-  scan(peers: Iterable<Peer>, nowMs: number): void {
+  scan(peers: Peers<Peer>, nowMs: number): void {
     this.scans++;
     this.scannedMs = nowMs;
     this.total = 0;
-    for (const peer of peers) {
-      const queuedBytes = peer.bufferedAmount;
-      if (queuedBytes > 0) this.found(peer, queuedBytes);
-    }
+    peers.forEach(this.look);
     for (const [peer, entry] of this.entries) {
       if (entry.seenInScan !== this.scans) this.drained(peer, entry);
       entry.skippedSinceScan = false;
@@ -92,7 +99,6 @@ export class SlowConsumers<Peer extends { readonly bufferedAmount: number }> {
     entry.queuedBytes = queuedBytes;
     entry.seenInScan = this.scans;
     this.total += queuedBytes;
-    this.observe(queuedBytes);
   }
 
   private drained(peer: Peer, entry: Entry): void {

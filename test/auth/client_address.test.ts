@@ -90,6 +90,8 @@ describe("the client's address", () => {
     ["is not what a stranger's unpaired quote hides", `for="6.6.6.6, for=1.2.3.4`, "1.2.3.4"],
     ["is not in a stranger's quoted host", `for=1.2.3.4;host="x, for=6.6.6.6"`, "1.2.3.4"],
     ["is not behind a stranger's escaped quote", `for=1.2.3.4;host="x\\", for=6.6.6.6"`, "1.2.3.4"],
+    ["may stand beside a quoted comma and an escaped quote", `for=1.2.3.4;host="a,b\\"c"`, "1.2.3.4"],
+    ["may stand before an escaped backslash", `for=1.2.3.4, for=10.0.0.3;host="a\\\\"`, "1.2.3.4"],
     ["is not a bare address", "1.2.3.4", "10.0.0.1"],
   ];
   for (const [name, list, expected] of forwarded) {

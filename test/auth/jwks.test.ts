@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
+import { exportJWK } from "jose";
 import { assertEquals, assertThrows } from "@std/assert";
 import { KeyError } from "../../server/auth/key_file.ts";
 import { createTokenVerifier, TokenFault, type TokenVerifier } from "../../server/auth/token.ts";
@@ -52,8 +53,8 @@ function setOf(...keys: unknown[]): string {
 
 const failing: RequestListener = (_, response) => response.writeHead(503).end();
 
-function verifierOf(url: string, clock: ManualClock): TokenVerifier {
-  const timing = { jwksCacheSeconds: 600, jwksCooldownSeconds: 30, jwksTimeoutSeconds: 5 };
+function verifierOf(url: string, clock: ManualClock, jwksCacheSeconds = 600): TokenVerifier {
+  const timing = { jwksCacheSeconds, jwksCooldownSeconds: 30, jwksTimeoutSeconds: 5 };
   const common = { algorithms: ["ES256"], audience: "", issuer: "", clockToleranceSeconds: 0 };
   return createTokenVerifier({ key: { kind: "jwks", url }, ...common, ...timing }, clock);
 }
@@ -72,6 +73,18 @@ describe("a published set of keys", () => {
       clock.advance(1);
       assertEquals(outcome(await verifier.verify(await token(first))), "ok");
       assertEquals(issuer.fetches, 2);
+    });
+  });
+
+  it("is fetched when the cache time is over, even if the cooldown is longer", async () => {
+    await withIssuer(async (issuer) => {
+      const clock = new ManualClock();
+      const verifier = verifierOf(issuer.url, clock, 10);
+      for (let fetches = 1; fetches <= 3; fetches++) {
+        assertEquals(outcome(await verifier.verify(await token(first))), "ok");
+        assertEquals(issuer.fetches, fetches);
+        clock.advance(10_000);
+      }
     });
   });
 
@@ -156,7 +169,7 @@ describe("a published set of keys", () => {
         secret,
         broken,
         { kty: "new", kid: "first" },
-        { ...second.jwk, d: "AAAA" },
+        { ...await exportJWK(second.privateKey), kid: "second" },
         first.jwk,
       );
       const verifier = verifierOf(issuer.url, new ManualClock());
@@ -212,6 +225,7 @@ describe("an issuer that is down", () => {
 
   const faults: [name: string, answer: string | RequestListener][] = [
     ["503", failing],
+    ["404, whatever comes with it", (_, response) => response.writeHead(404).end(setOf(first.jwk))],
     ["text", "<html>"],
     ["JSON that is no set", `{"keys":{}}`],
     ["a set of other things", `{"keys":[1]}`],

@@ -42,6 +42,7 @@ const malformed = [
   " https://app.example.com",
   "https://app.example.com\n",
   "NULL",
+  "file://localhost",
   `https://${"a.".repeat(200)}example.com`,
 ];
 

@@ -8,7 +8,15 @@ import { createTokenVerifier, TokenFault, type TokenSettings } from "../../serve
 import { ManualClock } from "../helpers/manual_clock.ts";
 import { seededRandom } from "../helpers/random.ts";
 import { withFile } from "../helpers/temp_file.ts";
-import { keyPair, outcome, SECRET, sign, unsigned, WALL_START_SECONDS } from "../helpers/tokens.ts";
+import {
+  forAlgorithm,
+  keyPair,
+  outcome,
+  SECRET,
+  sign,
+  unsigned,
+  WALL_START_SECONDS,
+} from "../helpers/tokens.ts";
 
 const settings: TokenSettings = {
   key: { kind: "secret", secret: SECRET },
@@ -23,6 +31,8 @@ async function outcomeOf(token: string, changes: Partial<TokenSettings> = {}, cl
 }
 
 const now = WALL_START_SECONDS;
+
+const rsaPairs = [await keyPair("RS256"), await keyPair("RS256")] as const;
 
 describe("a token that is accepted", () => {
   it("says who its bearer is, and until when, tolerance included", async () => {
@@ -60,13 +70,16 @@ describe("a token that is accepted", () => {
         assertEquals(await outcomeOf(token, { algorithms: [other] }), TokenFault.Algorithm);
         return;
       }
-      const [own, foreign] = [await keyPair(algorithm), await keyPair(algorithm)];
+      const make = (i: 0 | 1) =>
+        /^[RP]S/.test(algorithm) ? forAlgorithm(rsaPairs[i], algorithm) : keyPair(algorithm);
+      const [own, foreign] = [await make(0), await make(1)];
       await withFile(JSON.stringify(own.jwk), async (file) => {
         const changes: Partial<TokenSettings> = {
           key: { kind: "public-key-file", file },
           algorithms: [algorithm],
         };
-        const signedBy = (key: typeof own) => sign({ sub: "ann" }, { alg: algorithm }, key.privateKey);
+        const signedBy = (key: Pick<typeof own, "privateKey">) =>
+          sign({ sub: "ann" }, { alg: algorithm }, key.privateKey);
         assertEquals(await outcomeOf(await signedBy(own), changes), "ok");
         assertEquals(await outcomeOf(await signedBy(foreign), changes), TokenFault.Signature);
       });
@@ -97,7 +110,7 @@ describe("a forged token", () => {
   });
 
   it("is refused when the public key was used as an HMAC secret (RFC 8725 section 2.1)", async () => {
-    const pair = await keyPair("RS256");
+    const pair = rsaPairs[0];
     const pem = await exportSPKI(pair.publicKey);
     await withFile(pem, async (file) => {
       const changes: Partial<TokenSettings> = {

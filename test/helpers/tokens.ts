@@ -1,6 +1,14 @@
 /** Tokens as an issuer makes them, and as a forger does. */
 import { Buffer } from "node:buffer";
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
+import {
+  type CryptoKey,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  type JWTPayload,
+  SignJWT,
+} from "jose";
 import type { TokenFault, Verified } from "../../server/auth/token.ts";
 import { WALL_START_MS } from "./manual_clock.ts";
 
@@ -28,6 +36,13 @@ export function unsigned(header: unknown, claims: unknown, signature = ""): stri
 export async function keyPair(algorithm: string, members: Partial<JWK> = {}) {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
   return { publicKey, privateKey, jwk: { ...await exportJWK(publicKey), ...members } as JWK };
+}
+
+/** The same pair for another algorithm of its type: RSA keys take long to make. */
+export async function forAlgorithm(pair: Awaited<ReturnType<typeof keyPair>>, algorithm: string) {
+  const privateJwk = { ...await exportJWK(pair.privateKey), alg: algorithm };
+  // A JWK that is no secret is imported as a CryptoKey.
+  return { jwk: pair.jwk, privateKey: await importJWK(privateJwk, algorithm) as CryptoKey };
 }
 
 /** "ok", or why not. */

@@ -136,7 +136,7 @@ describe("connection limits", () => {
     assertEquals(limits.remembered, 200_000);
     for (const place of places) place.release();
     assertEquals(limits.remembered, 100_000);
-    clock.advance(11_000);
+    clock.advance(21_000);
     assertEquals([limits.remembered, limits.places, limits.pendingHandshakes], [0, 0, 0]);
   });
 
