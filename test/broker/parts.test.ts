@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import type { Publication } from "../../server/broker/broker.ts";
 import { History } from "../../server/broker/history.ts";
-import { Patterns } from "../../server/broker/patterns.ts";
+import { Patterns } from "../../server/patterns.ts";
 import { RedisNames } from "../../server/broker/redis_wire.ts";
 import { Shards } from "../../server/broker/shards.ts";
 import { seededRandom } from "../helpers/random.ts";
