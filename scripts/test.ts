@@ -62,7 +62,9 @@ interface Counts {
 /** Counts the cases of a JUnit report: what failed and what was skipped carries an element that says so. */
 function countCases(report: string): Counts {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const [testCase] of report.matchAll(/<testcase\b(?:"[^"]*"|[^>"])*(?:\/>|>[^]*?<\/testcase>)/g)) {
+  for (
+    const [testCase] of report.matchAll(/<testcase\b(?:"[^"]*"|[^>"])*(?:\/>|(?<!\/)>[^]*?<\/testcase>)/g)
+  ) {
     if (/<(failure|error)\b/.test(testCase)) counts.failed++;
     else if (/<skipped\b/.test(testCase)) counts.skipped++;
     else counts.passed++;
