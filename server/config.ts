@@ -4,14 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import {
-  type OptionName,
-  optionNames,
-  type Options,
-  OptionsError,
-  resolveOptions,
-  specOf,
-} from "./options.ts";
+import { type OptionName, optionNames, type Options, specOf } from "./options.ts";
+import { OptionsError, resolveOptions } from "./resolve.ts";
 
 const ENV_PREFIX = "MILLRACE_";
 

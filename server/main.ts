@@ -8,7 +8,7 @@ import { type Config, configText, helpText, readConfig } from "./config.ts";
 import { ListenError } from "./engine.ts";
 import { EngineUnavailable } from "./engines/pick.ts";
 import { createLog } from "./observe/log.ts";
-import { OptionsError } from "./options.ts";
+import { OptionsError } from "./resolve.ts";
 import { serve } from "./serve.ts";
 
 const EXIT_CANNOT_START = 1;

@@ -8,7 +8,6 @@ import { tokenAlgorithms } from "./auth/keys.ts";
 import { parseAllowedOrigin } from "./auth/origin.ts";
 import { brokerNames } from "./broker/pick.ts";
 import { parseRetention } from "./broker/retention.ts";
-import { contradictions } from "./contradictions.ts";
 import { DeflateMode, SlowPolicy } from "./engine.ts";
 import { engineNames } from "./engines/pick.ts";
 import {
@@ -275,17 +274,6 @@ export function specOf(name: OptionName): OptionSpec<unknown> {
   return optionSpecs[name];
 }
 
-/** Options that cannot be used; `problems` has one line for each thing that is wrong. */
-export class OptionsError extends Error {
-  override readonly name = "OptionsError";
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.problems = problems;
-  }
-}
-
 /** Whether a host to listen on lets nobody in but this machine. */
 export function isLoopback(host: string): boolean {
   return /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
@@ -297,28 +285,4 @@ export const keyOptions = ["jwtSecret", "jwtSecretFile", "jwtPublicKeyFile", "jw
 /** Whether connections need a token. */
 export function hasAuthentication(options: Options): boolean {
   return keyOptions.some((name) => options[name] !== "");
-}
-
-/**
- * Fills in defaults and checks everything.
- * @throws {OptionsError} with a line for each problem
- */
-export function resolveOptions(given: Readonly<Partial<Record<string, unknown>>>): Options {
-  const problems: string[] = [];
-  const resolved: Record<string, unknown> = {};
-  for (const name of optionNames) {
-    const spec = specOf(name);
-    const value = given[name];
-    const checked = value === undefined ? { value: spec.default } : spec.read(value);
-    if ("problem" in checked) problems.push(`${name} ${checked.problem}`);
-    else resolved[name] = checked.value;
-  }
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(optionSpecs, name)) problems.push(`${name} is not an option`);
-  }
-  // Each name of the table has been checked by its row.
-  const options = resolved as unknown as Options;
-  if (problems.length === 0) problems.push(...contradictions(options));
-  if (problems.length > 0) throw new OptionsError(problems);
-  return options;
 }

@@ -6,7 +6,8 @@ import { after, describe, it } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { configText, environmentName, flagName, helpText, readConfig } from "../server/config.ts";
 import { secret } from "../server/option.ts";
-import { type OptionName, optionNames, OptionsError, optionSpecs, specOf } from "../server/options.ts";
+import { type OptionName, optionNames, optionSpecs, specOf } from "../server/options.ts";
+import { OptionsError } from "../server/resolve.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "millrace-config-"));
 let files = 0;
@@ -36,6 +37,8 @@ const examples: Partial<Record<OptionName, [text: string, value: unknown]>> = {
   ]],
   trustedProxies: ["10.0.0.0/8 ::1", ["10.0.0.0/8", "::1"]],
   metrics: ["off", "off"],
+  brokerUrls: ["redis://127.0.0.1:1 redis://127.0.0.1:2", ["redis://127.0.0.1:1", "redis://127.0.0.1:2"]],
+  history: ["news.>:100:300", ["news.>:100:300"]],
 };
 
 /** A value of `name` that is not its default. */
@@ -56,6 +59,8 @@ function exampleOf(name: OptionName): [text: string, value: unknown] {
 
 /** What some options need beside them. */
 function besides(name: OptionName): string[] {
+  if (name === "broker") return ["--broker-urls", "redis://127.0.0.1"];
+  if (name === "brokerUrls") return ["--broker", "redis"];
   if (/^(jwtAudience|jwtIssuer|authCookie)$/.test(name)) return ["--jwt-secret", "s".repeat(32)];
   return [];
 }
@@ -199,6 +204,8 @@ describe("the configuration", () => {
     ["an Origin with a path", ["--allowed-origins", "https://a.test/x"], `has "https://a.test/x": `],
     ["a network that is none", ["--trusted-proxies", "10.0.0.0/33"], `has "10.0.0.0/33": `],
     ["a pattern with a wildcard in a word", ["--allow-publish", "a.b*"], `has "a.b*": `],
+    ["a history without a length", ["--history", "news.>"], `has "news.>": must be pattern:messages:seconds`],
+    ["a history of what is no pattern", ["--history", "a.>.b:1:1"], `has "a.>.b:1:1": A pattern is`],
     ["an algorithm that signs nothing", ["--jwt-algorithms", "none"], `has "none": `],
     ["keys from afar without TLS", ["--jwks-url", "http://a.test/"], "must be an https: URL"],
     ["a name that is too long", ["--node", "n".repeat(65)], "must be 1 to 64 characters"],
@@ -285,6 +292,12 @@ describe("the configuration", () => {
       "strangers without authentication",
       ["--host", "0.0.0.0"],
       /^host \(0\.0\.0\.0\) lets other machines in, .*--insecure-anonymous$/,
+    ],
+    ["a broker that is nowhere", ["--broker", "redis"], /^broker redis needs brokerUrls$/],
+    [
+      "a place for a broker that is here",
+      ["--broker-urls", "redis://127.0.0.1"],
+      /^brokerUrls are for broker redis/,
     ],
     ["a path in the API", ["--path", "/api/publish"], /^path \(\/api\/publish\) is taken/],
   ];

@@ -15,13 +15,34 @@ function nested(depth: number): unknown {
 }
 
 describe("a command", () => {
+  const plain = { type: "subscribe", since: undefined, presence: false };
   const valid: [string, object, object][] = [
-    ["subscribe", { type: "subscribe", id: 1, topic: "t" }, { type: "subscribe", id: 1, topic: "t" }],
-    ["subscribe without id", { type: "subscribe", topic: "t" }, {
-      type: "subscribe",
+    ["subscribe", { type: "subscribe", id: 1, topic: "t" }, { ...plain, id: 1, topic: "t" }],
+    ["subscribe without id", { type: "subscribe", topic: "t" }, { ...plain, id: undefined, topic: "t" }],
+    [
+      "subscribe from a place, with presence",
+      { type: "subscribe", topic: "t", since: { epoch: "e", offset: 0 }, presence: true },
+      { type: "subscribe", id: undefined, topic: "t", since: { epoch: "e", offset: 0 }, presence: true },
+    ],
+    ["subscribe to a pattern", { type: "subscribe", topic: "a.*.>" }, {
+      ...plain,
       id: undefined,
-      topic: "t",
+      topic: "a.*.>",
     }],
+    ["history", { type: "history", id: 1, topic: "t" }, {
+      type: "history",
+      id: 1,
+      topic: "t",
+      since: undefined,
+      limit: 100,
+    }],
+    [
+      "history from a place",
+      { type: "history", id: 1, topic: "t", since: { epoch: "e", offset: 7, more: 1 }, limit: 1000 },
+      { type: "history", id: 1, topic: "t", since: { epoch: "e", offset: 7 }, limit: 1000 },
+    ],
+    ["presence", { type: "presence", id: 1, topic: "t" }, { type: "presence", id: 1, topic: "t" }],
+    ["auth", { type: "auth", id: 1, token: "" }, { type: "auth", id: 1, token: "" }],
     ["unsubscribe", { type: "unsubscribe", id: "x", topic: "t" }, {
       type: "unsubscribe",
       id: "x",
@@ -48,12 +69,12 @@ describe("a command", () => {
     [
       "a topic of every character",
       { type: "subscribe", topic: everyCharacter },
-      { type: "subscribe", id: undefined, topic: everyCharacter },
+      { ...plain, id: undefined, topic: everyCharacter },
     ],
     [
       "the longest topic",
       { type: "subscribe", topic: "t".repeat(200) },
-      { type: "subscribe", id: undefined, topic: "t".repeat(200) },
+      { ...plain, id: undefined, topic: "t".repeat(200) },
     ],
     ["unknown fields, which are left out", { type: "ping", id: 1, later: true }, { type: "ping", id: 1 }],
     ["keys that only look special", { type: "echo", data: { constructor: 1, prototype: 2, toString: 3 } }, {
@@ -109,6 +130,54 @@ describe("a command", () => {
       1,
     ],
     ["publish without data", { type: "publish", id: 1, topic: "t" }, "invalid_message", 1],
+    [
+      "since without an epoch",
+      { type: "subscribe", id: 1, topic: "t", since: { offset: 1 } },
+      "invalid_message",
+      1,
+    ],
+    [
+      "since with a negative offset",
+      { type: "subscribe", topic: "t", since: { epoch: "e", offset: -1 } },
+      "invalid_message",
+      undefined,
+    ],
+    [
+      "since with half an offset",
+      { type: "history", topic: "t", since: { epoch: "e", offset: 0.5 } },
+      "invalid_message",
+      undefined,
+    ],
+    [
+      "since for a pattern",
+      { type: "subscribe", id: 1, topic: "t.*", since: { epoch: "e", offset: 1 } },
+      "invalid_message",
+      1,
+    ],
+    [
+      "presence of a pattern",
+      { type: "subscribe", id: 1, topic: "t.*", presence: true },
+      "invalid_message",
+      1,
+    ],
+    [
+      "presence that is neither yes nor no",
+      { type: "subscribe", id: 1, topic: "t", presence: 1 },
+      "invalid_message",
+      1,
+    ],
+    ["a wildcard within a token", { type: "subscribe", id: 1, topic: "t.a*" }, "invalid_topic", 1],
+    ["> before the end", { type: "subscribe", id: 1, topic: "t.>.a" }, "invalid_topic", 1],
+    ["publishing to a pattern", { type: "publish", id: 1, topic: "t.*", data: 1 }, "invalid_topic", 1],
+    ["the history of a pattern", { type: "history", id: 1, topic: "t.>" }, "invalid_topic", 1],
+    ["no messages of history", { type: "history", id: 1, topic: "t", limit: 0 }, "invalid_message", 1],
+    [
+      "too many messages of history",
+      { type: "history", id: 1, topic: "t", limit: 1001 },
+      "invalid_message",
+      1,
+    ],
+    ["auth without a token", { type: "auth", id: 1 }, "invalid_message", 1],
     ["broadcast without data", { type: "broadcast", id: 1 }, "invalid_message", 1],
     ["echo without data", { type: "echo", id: 1 }, "invalid_message", 1],
     ["echo of undefined", { type: "echo", id: 1, data: undefined }, "invalid_message", 1],

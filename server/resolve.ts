@@ -1,8 +1,52 @@
-/** What contradicts what among options that are valid by themselves. */
-import { hasAuthentication, isLoopback, keyOptions, MetricsAccess, type Options } from "./options.ts";
+/** From values that somebody has given to options that hold: defaults filled in, every value checked, and all of them together. */
+import {
+  hasAuthentication,
+  isLoopback,
+  keyOptions,
+  MetricsAccess,
+  optionNames,
+  type Options,
+  optionSpecs,
+  specOf,
+} from "./options.ts";
+
+/** Options that cannot be used; `problems` has one line for each thing that is wrong. */
+export class OptionsError extends Error {
+  override readonly name = "OptionsError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/**
+ * Fills in defaults and checks everything.
+ * @throws {OptionsError} with a line for each problem
+ */
+export function resolveOptions(given: Readonly<Partial<Record<string, unknown>>>): Options {
+  const problems: string[] = [];
+  const resolved: Record<string, unknown> = {};
+  for (const name of optionNames) {
+    const spec = specOf(name);
+    const value = given[name];
+    const checked = value === undefined ? { value: spec.default } : spec.read(value);
+    if ("problem" in checked) problems.push(`${name} ${checked.problem}`);
+    else resolved[name] = checked.value;
+  }
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(optionSpecs, name)) problems.push(`${name} is not an option`);
+  }
+  // Each name of the table has been checked by its row.
+  const options = resolved as unknown as Options;
+  if (problems.length === 0) problems.push(...contradictions(options));
+  if (problems.length > 0) throw new OptionsError(problems);
+  return options;
+}
 
 /** What contradicts what among valid values, a line each. */
-export function contradictions(options: Options): string[] {
+function contradictions(options: Options): string[] {
   const problems: string[] = [];
   const require = (holds: boolean, problem: string) => {
     if (!holds) problems.push(problem);
