@@ -100,7 +100,7 @@ async function measure(rate: string): Promise<void> {
       } us CPU each, Redis ${redisCpu} s user CPU`,
   );
   await broker.close();
-  await server.remove();
+  await server.process.remove();
 }
 
 const [first = "", url = "", rate = ""] = process.argv.slice(2);
