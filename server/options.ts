@@ -153,17 +153,18 @@ export const optionSpecs = {
   ),
   brokerTimeoutSeconds: integer(2, "seconds", 1, 60, "how long it may take to answer"),
   brokerPrefix: text(
-    "millrace:",
-    /^[A-Za-z0-9_:.-]{1,64}$/,
-    "1 to 64 characters of A-Z a-z 0-9 _ : . -",
-    "in front of its keys and channels; keeps installations apart",
+    "millrace",
+    /^[A-Za-z0-9_-]{1,64}$/,
+    "1 to 64 characters of A-Z a-z 0-9 _ -",
+    "in front of its keys, channels and subjects; keeps installations apart",
   ),
+  brokerReplicas: integer(1, "", 1, 5, "with nats: on how many of its servers everything is stored"),
   topicIdleSeconds: integer(
     DAY_SECONDS,
     "seconds",
     60,
     30 * DAY_SECONDS,
-    "how long redis remembers the offsets of a topic that is not used",
+    "how long redis and nats remember the offsets of a topic that is not used",
   ),
   history: list(
     "rules",

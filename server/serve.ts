@@ -193,10 +193,8 @@ function brokerSettings(options: Options, clock: Clock, log: Log): BrokerSetting
   const retentionOf = retentions(options.history);
   const { maxIdleTopics } = options;
   if (options.broker === "memory") return { kind: "memory", maxIdleTopics, retentionOf, clock };
-  return {
-    kind: options.broker,
+  const shared = {
     urls: options.brokerUrls,
-    prefix: options.brokerPrefix,
     timeoutSeconds: options.brokerTimeoutSeconds,
     idleTopicSeconds: options.topicIdleSeconds,
     maxIdleTopics,
@@ -206,6 +204,8 @@ function brokerSettings(options: Options, clock: Clock, log: Log): BrokerSetting
     clock,
     log,
   };
+  if (options.broker === "redis") return { kind: "redis", prefix: `${options.brokerPrefix}:`, ...shared };
+  return { kind: "nats", prefix: options.brokerPrefix, replicas: options.brokerReplicas, ...shared };
 }
 
 function createHandlers(

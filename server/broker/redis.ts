@@ -14,20 +14,16 @@ import type { Log } from "../observe/log.ts";
 import { BrokerUnavailable } from "./broker.ts";
 import type { Broker, HistoryPage, Member, Position, Publication, Receiver, RetentionOf } from "./broker.ts";
 import { createEpoch } from "./epoch.ts";
-import { Patterns } from "../patterns.ts";
 import { RedisPresence } from "./redis_presence.ts";
 import { historyScript, placesScript, publishScript } from "./redis_scripts.ts";
 import { RedisShard } from "./redis_shard.ts";
 import { pack, readEntry, readPublication, RedisNames } from "./redis_wire.ts";
-import { Sequencer } from "./sequencer.ts";
 import { Shards } from "./shards.ts";
+import { Subscriptions, type Way } from "./subscriptions.ts";
 
 /** Topics whose place is read with one call, and calls under way at once. */
 const TOPICS_PER_CALL = 128;
 const CALLS_AT_ONCE = 16;
-
-/** How long a publication that Redis has counted may still be on its way to here. */
-const UNDER_WAY_MS = 500;
 
 /** How many topics' retention is remembered. */
 const MAX_RETENTIONS = 10_000;
@@ -61,13 +57,7 @@ interface Kept {
   readonly placeSeconds: string;
 }
 
-interface Subscription {
-  /** What {@link Broker.subscribe} has answered with. */
-  answer: Promise<Position> | undefined;
-  isAnswered: boolean;
-}
-
-export class RedisBroker implements Broker {
+export class RedisBroker implements Broker, Way {
   readonly name = "redis";
   isAvailable = false;
   private readonly settings: RedisBrokerSettings;
@@ -75,17 +65,10 @@ export class RedisBroker implements Broker {
   private readonly names: RedisNames;
   private readonly shards: Shards<RedisShard>;
   private readonly presence: RedisPresence;
-  private readonly sequencer: Sequencer;
-  private readonly subscriptions = new Map<string, Subscription>();
-  private readonly patterns = new Patterns();
-  /** Topics that only a pattern brings here, the one known for longest first. */
-  private readonly patternTopics = new Set<string>();
+  private readonly subscriptions: Subscriptions;
   private readonly retentions = new Map<string, Kept>();
   /** The run of the shard when its topics were last compared. */
   private readonly comparedRuns = new Map<RedisShard, string>();
-  private readonly stopChecking: () => void;
-  private stopComparing: () => void = () => undefined;
-  private isChecking = false;
   /** For the next topic that has no epoch yet. */
   private candidate = createEpoch();
   private isClosed = false;
@@ -104,13 +87,16 @@ export class RedisBroker implements Broker {
       })
     );
     this.shards = new Shards(shards, shards.map(({ name }) => name));
-    this.sequencer = new Sequencer(receiver, (topic, since, limit) => this.history(topic, since, limit));
+    this.subscriptions = new Subscriptions(this, {
+      checkMs: checkSeconds * MS_PER_SECOND,
+      maxPatternTopics: settings.maxIdleTopics,
+      clock,
+    }, receiver);
     const lifetimeMs = presenceSeconds * MS_PER_SECOND;
     this.presence = new RedisPresence(
       { names: this.names, shards: this.shards, lifetimeMs, clock },
       receiver,
     );
-    this.stopChecking = clock.every(checkSeconds * MS_PER_SECOND, () => void this.check());
     for (const shard of shards) shard.start();
   }
 
@@ -135,43 +121,19 @@ export class RedisBroker implements Broker {
   }
 
   subscribe(topic: string): Position | Promise<Position> {
-    const known = this.subscriptions.get(topic);
-    if (known?.isAnswered === true) return this.sequencer.position(topic) as Position; // its story has begun
-    if (known?.answer !== undefined) return known.answer;
-    const subscription: Subscription = { answer: undefined, isAnswered: false };
-    this.subscriptions.set(topic, subscription);
-    return subscription.answer = this.open(topic, subscription);
+    return this.subscriptions.subscribe(topic);
   }
 
   unsubscribe(topic: string): void {
-    if (!this.subscriptions.delete(topic)) return;
-    this.shards.of(topic).unsubscribe(this.names.channel(topic));
-    if (!this.sequencer.has(topic)) return;
-    if (this.patterns.matches(topic)) this.adopt(topic);
-    else this.sequencer.end(topic);
+    this.subscriptions.unsubscribe(topic);
   }
 
-  async subscribePattern(pattern: string): Promise<void> {
-    this.patterns.add(pattern);
-    const glob = this.names.glob(pattern);
-    try {
-      await Promise.all([...this.shards].map((shard) => shard.subscribeGlobs([glob])));
-    } catch (error) {
-      this.unsubscribePattern(pattern);
-      throw error;
-    }
+  subscribePattern(pattern: string): Promise<void> {
+    return this.subscriptions.subscribePattern(pattern);
   }
 
   unsubscribePattern(pattern: string): void {
-    if (!this.patterns.delete(pattern)) return;
-    const glob = this.names.glob(pattern);
-    const isNeeded = [...this.patterns].some((other) => this.names.glob(other) === glob);
-    if (!isNeeded) { for (const shard of this.shards) shard.unsubscribeGlob(glob); }
-    for (const topic of this.patternTopics) {
-      if (this.patterns.matches(topic)) continue;
-      this.patternTopics.delete(topic);
-      this.sequencer.end(topic);
-    }
+    this.subscriptions.unsubscribePattern(pattern);
   }
 
   async position(topic: string): Promise<Position | undefined> {
@@ -228,39 +190,43 @@ export class RedisBroker implements Broker {
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.stopChecking();
-    this.stopComparing();
-    this.sequencer.endAll();
-    this.subscriptions.clear();
+    this.subscriptions.close();
     await this.presence.close();
     for (const shard of this.shards) shard.close();
     this.isAvailable = false;
   }
 
-  /** Listens first and asks for the place then: nothing can fall between. */
-  private async open(topic: string, subscription: Subscription): Promise<Position> {
-    const shard = this.shards.of(topic);
-    const isKnown = this.patternTopics.delete(topic);
-    if (!isKnown) this.sequencer.expect(topic);
-    try {
-      if (!shard.isUp) throw new BrokerUnavailable(`${shard.name} is away`);
-      await shard.subscribe([this.names.channel(topic)]);
-      if (!isKnown) {
-        const [place] = await this.places(shard, [topic]);
-        if (place === undefined) throw new BrokerUnavailable(`${shard.name} is away`);
-        if (this.subscriptions.get(topic) !== subscription) return place;
-        this.sequencer.begin(topic, place);
-      }
-    } catch (error) {
-      if (this.subscriptions.get(topic) === subscription) this.unsubscribe(topic);
-      throw error;
-    }
-    subscription.isAnswered = true;
-    // The caller has to see the place before anything that comes after it.
-    setImmediate(() => {
-      if (this.subscriptions.get(topic) === subscription) this.sequencer.release(topic);
-    });
-    return this.sequencer.position(topic) as Position; // it has begun
+  isUp(topic: string): boolean {
+    return this.shards.of(topic).isUp;
+  }
+
+  listen(topic: string): Promise<void> {
+    return this.shards.of(topic).subscribe([this.names.channel(topic)]);
+  }
+
+  unlisten(topic: string): void {
+    this.shards.of(topic).unsubscribe(this.names.channel(topic));
+  }
+
+  async listenPattern(pattern: string): Promise<void> {
+    const glob = this.names.glob(pattern);
+    await Promise.all([...this.shards].map((shard) => shard.subscribeGlobs([glob])));
+  }
+
+  unlistenPattern(pattern: string): void {
+    const glob = this.names.glob(pattern);
+    for (const other of this.subscriptions.patterns) if (this.names.glob(other) === glob) return;
+    for (const shard of this.shards) shard.unsubscribeGlob(glob);
+  }
+
+  async places(topics: readonly string[]): Promise<readonly Position[]> {
+    const places = new Map<string, Position>();
+    await Promise.all([...this.shards].map(async (shard) => {
+      const owned = topics.filter((topic) => this.shards.of(topic) === shard);
+      const found = await this.placesOn(shard, owned);
+      owned.forEach((topic, index) => places.set(topic, found[index] as Position)); // one for each
+    }));
+    return topics.map((topic) => places.get(topic) as Position); // every topic has a shard
   }
 
   private receive(message: Buffer, channelBytes: Buffer): void {
@@ -272,33 +238,14 @@ export class RedisBroker implements Broker {
       if (watched !== undefined) this.presence.receive(watched, message.toString());
       return;
     }
-    const isKnown = this.sequencer.has(topic);
-    if (!isKnown && !this.patterns.matches(topic)) return;
+    if (!this.subscriptions.isWanted(topic)) return;
     const publication = readPublication(topic, message);
-    if (publication === undefined) return;
-    if (!isKnown) {
-      this.sequencer.expect(topic);
-      this.sequencer.begin(topic, { epoch: publication.epoch, offset: publication.offset - 1 });
-      this.sequencer.release(topic);
-      this.adopt(topic);
-    }
-    this.sequencer.receive(publication);
-  }
-
-  /** From now on only patterns bring the topic here. */
-  private adopt(topic: string): void {
-    this.patternTopics.add(topic);
-    if (this.patternTopics.size <= this.settings.maxIdleTopics) return;
-    for (const oldest of this.patternTopics) {
-      this.patternTopics.delete(oldest);
-      this.sequencer.end(oldest);
-      return;
-    }
+    if (publication !== undefined) this.subscriptions.receive(publication);
   }
 
   /** The shard is gone: its topics wait until they have been compared with what comes back. */
   private down(shard: RedisShard): void {
-    for (const topic of this.topicsOf(shard)) this.sequencer.hold(topic);
+    this.subscriptions.hold(this.topicsOf(shard));
     this.updateAvailability();
   }
 
@@ -306,8 +253,10 @@ export class RedisBroker implements Broker {
   private async restore(shard: RedisShard): Promise<void> {
     // Of the last one it is not known whether it has been used.
     this.candidate = createEpoch();
-    const subscribed = [...this.subscriptions.keys()].filter((topic) => this.shards.of(topic) === shard);
-    const globs = new Set([...this.patterns].map((pattern) => this.names.glob(pattern)));
+    const subscribed = this.subscriptions.subscribedTopics().filter((topic) =>
+      this.shards.of(topic) === shard
+    );
+    const globs = new Set([...this.subscriptions.patterns].map((pattern) => this.names.glob(pattern)));
     await Promise.all([
       shard.subscribe([
         ...subscribed.map((topic) => this.names.channel(topic)),
@@ -316,41 +265,13 @@ export class RedisBroker implements Broker {
       shard.subscribeGlobs([...globs]),
     ]);
     const topics = this.topicsOf(shard);
-    const places = await this.places(shard, topics);
-    topics.forEach((topic, index) => this.sequencer.compare(topic, places[index] as Position)); // one for each
+    this.subscriptions.compare(topics, await this.placesOn(shard, topics));
     this.comparedRuns.set(shard, shard.run);
     await this.presence.refresh(shard);
   }
 
-  /** Looks whether something got lost that nothing after it has shown. */
-  private async check(): Promise<void> {
-    if (this.isChecking) return;
-    this.isChecking = true;
-    const behind = new Map<string, Position>();
-    await Promise.allSettled([...this.shards].map(async (shard) => {
-      if (!shard.isUp) return;
-      const topics = this.topicsOf(shard);
-      const places = await this.places(shard, topics);
-      for (const [index, place] of places.entries()) behind.set(topics[index] as string, place); // one for each
-    }));
-    this.isChecking = false;
-    for (const [topic, place] of behind) if (!this.isBehind(topic, place)) behind.delete(topic);
-    if (behind.size === 0 || this.isClosed) return;
-    // It may just be on its way.
-    this.stopComparing = this.settings.clock.after(UNDER_WAY_MS, () => {
-      for (const [topic, place] of behind) {
-        if (this.shards.of(topic).isUp && this.isBehind(topic, place)) this.sequencer.compare(topic, place);
-      }
-    });
-  }
-
-  private isBehind(topic: string, place: Position): boolean {
-    const here = this.sequencer.position(topic);
-    return here !== undefined && (here.epoch !== place.epoch || here.offset < place.offset);
-  }
-
   /** Reads where topics are; those that are not anywhere yet begin, those that contradict what was delivered anew. */
-  private async places(shard: RedisShard, topics: readonly string[]): Promise<Position[]> {
+  private async placesOn(shard: RedisShard, topics: readonly string[]): Promise<Position[]> {
     const places: Position[] = [];
     for (let start = 0; start < topics.length; start += TOPICS_PER_CALL * CALLS_AT_ONCE) {
       const calls: Promise<Position[]>[] = [];
@@ -367,8 +288,8 @@ export class RedisBroker implements Broker {
     let placeSeconds = this.settings.idleTopicSeconds;
     const known: string[] = [];
     for (const topic of topics) {
-      const here = this.sequencer.position(topic);
-      if (here === undefined || here.epoch === "") known.push("-", "-", "-");
+      const here = this.subscriptions.position(topic);
+      if (here === undefined) known.push("-", "-", "-");
       else known.push(here.epoch, String(here.offset), knownRun);
       placeSeconds = Math.max(placeSeconds, Number(this.keptOf(topic).placeSeconds));
     }
@@ -382,7 +303,7 @@ export class RedisBroker implements Broker {
   }
 
   private topicsOf(shard: RedisShard): string[] {
-    return [...this.sequencer.names()].filter((topic) => this.shards.of(topic) === shard);
+    return this.subscriptions.topics().filter((topic) => this.shards.of(topic) === shard);
   }
 
   private keptOf(topic: string): Kept {

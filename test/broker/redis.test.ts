@@ -1,35 +1,50 @@
-/** The broker `redis` when Redis is away, slow, started again, empty, or loses what it was to bring. */
-import process from "node:process";
+/** The broker `redis` in trouble, and what only Redis has: scripts, runs, channels, keys, several servers. */
 import { after, afterEach, before, describe, it } from "node:test";
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertLess,
-  assertNotEquals,
-  assertRejects,
-  fail,
-} from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertNotEquals, assertRejects } from "@std/assert";
 import { BrokerUnavailable, type Position } from "../../server/broker/broker.ts";
 import { RedisBroker, type RedisBrokerSettings } from "../../server/broker/redis.ts";
 import { placesScript, publishScript } from "../../server/broker/redis_scripts.ts";
 import { pack, RedisNames } from "../../server/broker/redis_wire.ts";
 import { systemClock } from "../../server/clock.ts";
+import { describeFailures } from "../contract/broker_failures.ts";
 import { Node } from "../contract/broker_suite.ts";
 import { silentLog } from "../helpers/log.ts";
-import { ManualClock } from "../helpers/manual_clock.ts";
-import { seededRandom } from "../helpers/random.ts";
-import { RedisServer, skipLoudly, whyNoRedis } from "../helpers/redis.ts";
+import { RedisServer, whyNoRedis } from "../helpers/redis.ts";
 
-const skip = skipLoudly(whyNoRedis());
+const skip = whyNoRedis();
 const PREFIX = "millrace:";
 const names = new RedisNames(PREFIX);
 
 const TIMEOUT_SECONDS = 0.5;
-/** Beyond the timeout: a quarter for looking, and the rest for a busy machine. */
-const PATIENCE_MS = 5_000;
 
-const TROUBLES = process.env["MILLRACE_LONG"] === undefined ? 14 : 280;
+/** Stores a publication as the broker does, and brings it to nobody. */
+async function publishUnheard(server: RedisServer, topic: string, data: unknown): Promise<void> {
+  await server.ask(
+    ...["EVAL", publishScript.source, "2", names.place(topic), names.history(topic), "PUBLISH", "nowhere"],
+    pack(data),
+    ...["candidate", "-", "86400", topic.startsWith("kept.") ? "1000" : "0", "600"],
+  );
+}
+
+describeFailures("redis", {
+  skip,
+  prepare: () => RedisServer.prepare(),
+  create: ({ url, ...settings }, receiver) =>
+    new RedisBroker({
+      ...settings,
+      urls: [url],
+      prefix: PREFIX,
+      idleTopicSeconds: 86_400,
+      maxIdleTopics: 1_000,
+      log: silentLog,
+    }, receiver),
+  troubles: [
+    (server) => server.ask("CLIENT", "KILL", "TYPE", "pubsub"),
+    (server) => server.ask("CLIENT", "KILL", "TYPE", "normal"),
+    (server, topic) => publishUnheard(server, topic, "unheard"),
+    (server) => server.ask("FLUSHALL"),
+  ],
+});
 
 describe("the broker redis", { skip }, () => {
   let server: RedisServer;
@@ -42,13 +57,13 @@ describe("the broker redis", { skip }, () => {
   });
   afterEach(async () => {
     for (const { broker } of nodes.splice(0)) await broker.close();
-    for (const one of servers.splice(0)) await one.remove();
+    for (const one of servers.splice(0)) await one.process.remove();
   });
   after(async () => {
-    await server.remove();
+    await server.process.remove();
   });
 
-  function create(settings: Partial<RedisBrokerSettings> = {}): Node {
+  function start(settings: Partial<RedisBrokerSettings> = {}): Promise<Node> {
     const node = new Node((receiver) =>
       new RedisBroker({
         urls: [server.url],
@@ -65,11 +80,7 @@ describe("the broker redis", { skip }, () => {
       }, receiver)
     );
     nodes.push(node);
-    return node;
-  }
-
-  function start(settings: Partial<RedisBrokerSettings> = {}): Promise<Node> {
-    return create(settings).ready();
+    return node.ready();
   }
 
   async function ownServer(): Promise<RedisServer> {
@@ -86,79 +97,6 @@ describe("the broker redis", { skip }, () => {
     await node.events.until(() => node.broker.isAvailable === isAvailable, `availability ${isAvailable}`);
   }
 
-  /** Stores a publication as the broker does, and brings it to nobody. */
-  async function publishUnheard(topic: string, data: unknown, on = server): Promise<void> {
-    await on.ask(
-      ...["EVAL", publishScript.source, "2", names.place(topic), names.history(topic), "PUBLISH", "nowhere"],
-      pack(data),
-      ...["candidate", "-", "86400", topic.startsWith("kept.") ? "1000" : "0", "600"],
-    );
-  }
-
-  it("fails at once while Redis has never been there, and works once it is", async () => {
-    const late = await RedisServer.prepare();
-    servers.push(late);
-    const node = create({ urls: [late.url] });
-    const topic = fresh("kept");
-    const began = performance.now();
-    assert(!node.broker.isAvailable);
-    await assertRejects(async () => await node.broker.publish(topic, 1), BrokerUnavailable);
-    await assertRejects(async () => await node.broker.subscribe(topic), BrokerUnavailable);
-    await assertRejects(async () => await node.broker.subscribePattern("a.*"), BrokerUnavailable);
-    await assertRejects(async () => await node.broker.history(topic, undefined, 1), BrokerUnavailable);
-    await assertRejects(async () => await node.broker.position(topic), BrokerUnavailable);
-    await assertRejects(async () => await node.broker.members(topic), BrokerUnavailable);
-    await assertRejects(async () => await node.broker.watch(topic), BrokerUnavailable);
-    assertLess(performance.now() - began, 400);
-    await late.startAgain();
-    await told(node, true);
-    await node.broker.subscribe(topic);
-    await node.broker.publish(topic, 1);
-    await node.receives(topic, 1);
-  });
-
-  it("tells when Redis goes and comes; subscriptions, offsets and history survive a start with the data", async () => {
-    const own = await ownServer();
-    const node = await start({ urls: [own.url] });
-    const topic = fresh("kept");
-    const place = await node.broker.subscribe(topic);
-    for (let index = 1; index <= 3; index++) await node.broker.publish(topic, index);
-    await node.receives(topic, 3);
-    await own.stop();
-    await told(node, false);
-    const began = performance.now();
-    await assertRejects(async () => await node.broker.publish(topic, 4), BrokerUnavailable);
-    assertLess(performance.now() - began, 100);
-    await own.startAgain();
-    await told(node, true);
-    assertEquals(await node.broker.publish(topic, 5), { epoch: place.epoch, offset: 4 });
-    await node.receives(topic, 4);
-    assertEquals(node.assertNoHole(topic, place), { epoch: place.epoch, offset: 4 });
-    const { messages } = await node.broker.history(topic, { epoch: place.epoch, offset: 0 }, 10);
-    assertEquals(messages.map(({ data }) => data), [1, 2, 3, 5]);
-    const availability = node.events.all.flatMap((event) =>
-      event.kind === "availability" ? [event.isAvailable] : []
-    );
-    assertEquals(availability, [true, false, true]);
-  });
-
-  it("says that a topic has started afresh when Redis comes back without its data", async () => {
-    const own = await ownServer();
-    const node = await start({ urls: [own.url] });
-    const topic = fresh("kept");
-    const place = await node.broker.subscribe(topic);
-    await node.broker.publish(topic, 1);
-    await node.receives(topic, 1);
-    await own.restartWithoutData();
-    const lost = await node.events.find((event) => event.kind === "lost");
-    assert(lost.kind === "lost" && lost.topic === topic && lost.epoch !== place.epoch);
-    assertEquals([lost.from, lost.to], [1, 0]);
-    await told(node, true);
-    assertEquals(await node.broker.publish(topic, 2), { epoch: lost.epoch, offset: 1 });
-    await node.receives(topic, 2);
-    assertEquals(node.assertNoHole(topic, place), { epoch: lost.epoch, offset: 1 });
-  });
-
   it("delivers from its history what a new epoch had before this node was back", async () => {
     const own = await ownServer();
     const node = await start({ urls: [own.url] });
@@ -168,7 +106,7 @@ describe("the broker redis", { skip }, () => {
     await node.receives(plain, 1);
     await own.ask("FLUSHALL");
     for (const topic of [kept, plain]) {
-      for (let index = 1; index <= 3; index++) await publishUnheard(topic, index, own);
+      for (let index = 1; index <= 3; index++) await publishUnheard(own, topic, index);
     }
     await own.ask("CLIENT", "KILL", "TYPE", "normal");
     await node.receives(kept, 4);
@@ -176,34 +114,6 @@ describe("the broker redis", { skip }, () => {
     assertEquals(node.delivered(kept).map(({ data }) => data), [0, 1, 2, 3]);
     assertEquals(node.assertNoHole(kept, places[0] as Position).offset, 3);
     assertEquals(node.assertNoHole(plain, places[1] as Position).offset, 3);
-  });
-
-  it("answers within a bounded time when Redis stops answering, and repairs when it goes on", async () => {
-    const own = await ownServer();
-    const node = await start({ urls: [own.url] });
-    const topic = fresh("kept");
-    const place = await node.broker.subscribe(topic);
-    own.pause();
-    const began = performance.now();
-    await assertRejects(async () => await node.broker.publish(topic, "unknown"), BrokerUnavailable);
-    assertLess(performance.now() - began, PATIENCE_MS);
-    await told(node, false);
-    await assertRejects(async () => await node.broker.publish(topic, "refused"), BrokerUnavailable);
-    own.resume();
-    await told(node, true);
-    const { offset } = await node.broker.publish(topic, "last");
-    await node.receives(topic, offset);
-    assertEquals(node.assertNoHole(topic, place).offset, offset);
-    assertEquals(node.delivered(topic).some(({ data }) => data === "refused"), false);
-  });
-
-  it("notices a stop also when nobody asks anything", async () => {
-    const own = await ownServer();
-    const node = await start({ urls: [own.url] });
-    own.pause();
-    await told(node, false);
-    own.resume();
-    await told(node, true);
   });
 
   for (const [what, type] of [["asks", "normal"], ["listens", "pubsub"]] as const) {
@@ -233,7 +143,7 @@ describe("the broker redis", { skip }, () => {
     const topic = fresh("kept");
     const place = await node.broker.subscribe(topic);
     await node.broker.publish(topic, 1);
-    for (const index of [2, 3]) await publishUnheard(topic, index);
+    for (const index of [2, 3]) await publishUnheard(server, topic, index);
     await node.broker.publish(topic, 4);
     await node.receives(topic, 4);
     assertEquals(node.delivered(topic).map(({ data }) => data), [1, 2, 3, 4]);
@@ -245,7 +155,7 @@ describe("the broker redis", { skip }, () => {
     const topic = fresh("plain");
     const place = await node.broker.subscribe(topic);
     await node.broker.publish(topic, 1);
-    for (const index of [2, 3]) await publishUnheard(topic, index);
+    for (const index of [2, 3]) await publishUnheard(server, topic, index);
     await Promise.all([node.broker.publish(topic, 4), node.broker.publish(topic, 5)]);
     await node.receives(topic, 3);
     const lost = node.events.all.filter((event) => event.kind === "lost");
@@ -258,8 +168,8 @@ describe("the broker redis", { skip }, () => {
     const node = await start({ checkSeconds: 0.2 });
     const [kept, plain] = [fresh("kept"), fresh("plain")];
     const places = [await node.broker.subscribe(kept), await node.broker.subscribe(plain)];
-    await publishUnheard(kept, "found");
-    await publishUnheard(plain, "gone");
+    await publishUnheard(server, kept, "found");
+    await publishUnheard(server, plain, "gone");
     await node.receives(kept, 1);
     await node.events.find((event) => event.kind === "lost");
     assertEquals(node.assertNoHole(kept, places[0] as Position).offset, 1);
@@ -273,8 +183,8 @@ describe("the broker redis", { skip }, () => {
     const place = await node.broker.subscribe(topic);
     const first = await node.broker.publish(seen, 1);
     await node.receives(seen, 1);
-    for (let index = 1; index <= 30; index++) await publishUnheard(topic, index);
-    await publishUnheard(seen, 2);
+    for (let index = 1; index <= 30; index++) await publishUnheard(server, topic, index);
+    await publishUnheard(server, seen, 2);
     await server.ask("CLIENT", "KILL", "TYPE", "pubsub");
     await node.receives(topic, 30);
     await node.receives(seen, 2);
@@ -393,24 +303,6 @@ describe("the broker redis", { skip }, () => {
     }
   });
 
-  it("lets a dead node's members go once their time is over, and takes them back when it was only slow", async () => {
-    const clock = new ManualClock();
-    const silent = await start({ presenceSeconds: 1, clock });
-    const node = await start({ presenceSeconds: 1 });
-    const topic = fresh("presence");
-    silent.broker.join(topic, { user: "ann", session: "s1" });
-    await silent.broker.members(topic);
-    assertEquals((await node.broker.watch(topic)).length, 1);
-    node.broker.join(topic, { user: "bob", session: "s2" });
-    await node.events.until(() => node.presence(topic).length >= 2);
-    assertEquals(node.presence(topic), [["joined", "bob"], ["left", "ann"]]);
-    assertEquals((await node.broker.members(topic)).map(({ user }) => user), ["bob"]);
-    // It moves its deadlines: it was there all the time.
-    clock.advance(400);
-    await node.events.until(() => node.presence(topic).length >= 3);
-    assertEquals(node.presence(topic)[2], ["joined", "ann"]);
-  });
-
   it("finds a change of presence that was lost on the way", async () => {
     const node = await start({ presenceSeconds: 1 });
     const topic = fresh("presence");
@@ -421,71 +313,6 @@ describe("the broker redis", { skip }, () => {
     other.broker.join(topic, { user: "ann", session: "s1" });
     await node.events.until(() => node.presence(topic).length === 1);
     assertEquals(node.presence(topic), [["joined", "ann"]]);
-  });
-
-  it("tells every subscriber a story without holes, whatever happens to Redis meanwhile", async () => {
-    const own = await ownServer();
-    const settings = { urls: [own.url], checkSeconds: 0.3 };
-    const publishing = [await start(settings), await start(settings)];
-    const listening = [...publishing, await start(settings)];
-    const random = seededRandom(11);
-    const topics = ["kept.a", "kept.b", "plain.a"].map(fresh);
-    const places = new Map<Node, Position[]>();
-    for (const node of listening) {
-      places.set(node, await Promise.all(topics.map(async (topic) => await node.broker.subscribe(topic))));
-    }
-    const acknowledged: { topic: string; place: Position; data: string }[] = [];
-    let isOver = false;
-    const publishers = publishing.map(async ({ broker }, who) => {
-      for (let count = 0; !isOver; count++) {
-        const [topic, data] = [random.pick(topics), `${who} ${count}`];
-        try {
-          acknowledged.push({ topic, data, place: await broker.publish(topic, data) });
-        } catch (error) {
-          assert(error instanceof BrokerUnavailable);
-        }
-        await new Promise((resolve) => void setTimeout(resolve, 1));
-      }
-    });
-    const trouble = [
-      () => own.ask("CLIENT", "KILL", "TYPE", "pubsub"),
-      () => own.ask("CLIENT", "KILL", "TYPE", "normal"),
-      () => publishUnheard(random.pick(topics), "unheard", own),
-      () => own.restartWithData(),
-      () => own.kill().then(() => own.startAgain()),
-      () => own.restartWithoutData(),
-      () => own.ask("FLUSHALL"),
-    ];
-    for (let round = 0; round < TROUBLES; round++) {
-      await (trouble[round % trouble.length] ?? fail)();
-      await told(random.pick(publishing), true);
-      await new Promise((resolve) => void setTimeout(resolve, random.below(150)));
-    }
-    isOver = true;
-    await Promise.all(publishers);
-    for (const node of listening) await told(node, true);
-    const ends = await Promise.all(
-      topics.map(async (topic) => await publishing[0]?.broker.publish(topic, "end")),
-    );
-    for (const node of listening) {
-      for (const [index, topic] of topics.entries()) {
-        await node.events.until(() => node.delivered(topic).at(-1)?.data === "end", `the end of ${topic}`);
-        assertEquals(node.assertNoHole(topic, places.get(node)?.[index] as Position), ends[index]);
-        // What was acknowledged in the epoch that lasted was delivered, or told as lost.
-        const delivered = new Map(
-          node.delivered(topic).map(({ epoch, offset, data }) => [`${epoch} ${offset}`, data]),
-        );
-        const last = acknowledged.filter((one) =>
-          one.topic === topic && one.place.epoch === ends[index]?.epoch
-        );
-        for (const { place, data } of last) {
-          const key = `${place.epoch} ${place.offset}`;
-          if (delivered.has(key)) assertEquals(delivered.get(key), data);
-          else assert(node.wasLost(topic, place), `${topic} ${key}`);
-        }
-      }
-    }
-    assertGreater(acknowledged.length, 100);
   });
 
   describe("with two servers", () => {
@@ -501,12 +328,12 @@ describe("the broker redis", { skip }, () => {
       const kept = topics.filter((_, index) => owned[index] === "1");
       assertGreater(kept.length, 5);
       assertLess(kept.length, 35);
-      await there.stop();
+      await there.process.stop();
       await told(node, false);
       const answers = await Promise.allSettled(topics.map((topic) => node.broker.publish(topic, 2)));
       const taken = topics.filter((_, index) => answers[index]?.status === "fulfilled");
       assertEquals(taken, kept);
-      await there.startAgain();
+      await there.process.start();
       await told(node, true);
       for (const [index, topic] of topics.entries()) {
         const { offset } = await node.broker.publish(topic, 3);

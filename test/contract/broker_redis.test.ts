@@ -1,10 +1,10 @@
 import { systemClock } from "../../server/clock.ts";
 import { RedisBroker } from "../../server/broker/redis.ts";
-import { RedisServer, skipLoudly, whyNoRedis } from "../helpers/redis.ts";
+import { RedisServer, whyNoRedis } from "../helpers/redis.ts";
 import { silentLog } from "../helpers/log.ts";
 import { describeBroker } from "./broker_suite.ts";
 
-const skip = skipLoudly(whyNoRedis());
+const skip = whyNoRedis();
 
 for (const count of [1, 2]) {
   const servers: RedisServer[] = [];
@@ -15,7 +15,7 @@ for (const count of [1, 2]) {
       for (let index = 0; index < count; index++) servers.push(await RedisServer.start());
     },
     async stop() {
-      await Promise.all(servers.map((server) => server.remove()));
+      await Promise.all(servers.map((server) => server.process.remove()));
     },
     create: ({ retentionOf }, receiver) =>
       new RedisBroker({

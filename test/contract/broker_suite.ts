@@ -482,6 +482,7 @@ export function describeBroker(name: string, suite: BrokerSuite): void {
         assertEquals((await node.broker.members(topic)).map(({ session }) => session), ["there"]);
         other.broker.leave(topic, { user: "ann", session: "there" });
         await node.events.until(() => node.presence(topic).length === 2);
+        await other.events.until(() => other.presence(topic).length === 1);
         assertEquals(node.presence(topic), [["joined", "ann"], ["left", "ann"]]);
         assertEquals(other.presence(topic), [["left", "ann"]]);
       });
