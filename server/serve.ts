@@ -85,10 +85,6 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   const hub = new Hub({
     createBroker: await pickBroker(brokerSettings(options, clock, log)),
     delivery,
-    availability: (isAvailable) =>
-      isAvailable
-        ? log.info("the broker is there")
-        : log.error("the broker is away: publications are refused"),
     failed: (error) => log.error({ err: error }, "a subscription failed for a fault of ours"),
   });
   const isReady = () => running.closing === undefined && hub.isAvailable;

@@ -63,8 +63,6 @@ interface Topic {
 export interface HubOptions {
   readonly createBroker: (receiver: Receiver) => Broker;
   readonly delivery: Delivery;
-  /** Told when publications can no longer be taken, and when they can again. */
-  readonly availability: (isAvailable: boolean) => void;
   /** Told what somebody who joined has thrown: a fault of ours. */
   readonly failed: (error: unknown) => void;
 }
@@ -80,7 +78,7 @@ export class Hub {
   private readonly delivery: Delivery;
   private readonly fault: (error: unknown) => void;
 
-  constructor({ createBroker, delivery, availability, failed }: HubOptions) {
+  constructor({ createBroker, delivery, failed }: HubOptions) {
     this.delivery = delivery;
     this.fault = failed;
     this.broker = createBroker({
@@ -88,7 +86,8 @@ export class Hub {
       lost: (topic, epoch, from, to) => this.lost({ topic, epoch, from, to }),
       joined: (topic, member) => delivery.presence("join", topic, member),
       left: (topic, member) => delivery.presence("leave", topic, member),
-      availability,
+      // Who wants to know asks isAvailable; the log has it from the broker.
+      availability() {},
     });
   }
 

@@ -68,7 +68,6 @@ function stage(deliver: (publication: Publication, pattern: string | undefined) 
       lost() {},
       presence() {},
     },
-    availability() {},
     failed: (error) => {
       throw error;
     },
