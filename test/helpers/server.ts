@@ -158,7 +158,7 @@ export interface ServerProcess extends CommandRun {
 /** Waits until what was run says where it listens. */
 async function untilListening(run: CommandRun): Promise<ServerProcess> {
   const { child, output, exitCode } = run;
-  const url = () => /listening on (ws:[^\s"]+)/.exec(output.all.join(""))?.[1];
+  const url = () => /listening on (wss?:[^\s"]+)/.exec(output.all.join(""))?.[1];
   await output.until(() => url() !== undefined || child.exitCode !== null, "a server to listen");
   const found = url();
   if (found === undefined) throw new Error(`the server did not start: ${output.all.join("")}`);
