@@ -149,7 +149,8 @@ export interface ListenOptions {
    * What may wait in this process over all sockets, whatever each of them may on its own. Past it the sockets with the
    * largest backlogs are terminated, one after the other, until seven eighths of it are left: a polite close would wait
    * behind the backlog. It is passed by an eighth and by what two turns of the event loop send and publish at the most.
-   * It must be well above the largest message times the largest audience, or one publication spends it. Infinity for none.
+   * Where one publication is large for its audience, its size times their number may wait at once even if all of them
+   * read: the budget must be well above that. Infinity for none.
    */
   readonly maxQueuedBytes: number;
   readonly deflate: DeflateMode;
@@ -177,14 +178,14 @@ export interface Listener {
   publish(topic: string, message: Message): void;
   subscriberCount(topic: string): number;
   /**
-   * Bytes that wait in this process over all sockets, closing ones too. Reading it asks every socket that may have a
-   * backlog, on native engines every one: for metrics, not for every message.
+   * Bytes that wait in this process over all sockets, closing ones too, as of now. Reading it asks every socket that may
+   * have a backlog, which can mean every one, for some 20 ns each: for metrics, not for every message.
    */
   readonly queuedBytes: number;
   /**
    * Reads the TLS files again: handshakes from now on get the new certificate, open connections stay as they are, the
-   * URL too. Does nothing without TLS, or on a listener that is closing. The engines of Bun and uWebSockets.js listen
-   * anew on the same port for it, within one call: a client that is connecting in that instant may be refused once.
+   * URL too. Does nothing without TLS, or on a listener that is closing. An engine may have to listen anew on the same
+   * port for it, within the call: a client that has sent no request yet may be cut off then, and has to try again.
    * @throws {ListenError} when the files cannot be used; the old certificate stays in use then. Also when the port
    * could not be taken again: its message says so, nobody is accepted, and the call may be repeated.
    */

@@ -139,6 +139,7 @@ function build<Data>(generation: Generation<Data>): (port: number) => NativeServ
       publish: (topic, message, compress) => {
         server.publish(topic, message as string | Uint8Array<ArrayBuffer>, compress);
       },
+      // This also ends HTTP connections without a request under way; Bun knows no way to close the listening socket alone.
       stopAccepting: () => void server.stop(false),
       dispose: () => void server.stop(true),
     };

@@ -611,6 +611,13 @@ export function describeEngine(name: string, load: () => Promise<Engine>, option
       const error = await listen(engine, { tls: missing }).then(() => undefined, (error: Error) => error);
       assertEquals(error?.name, "ListenError");
       assert(error?.message.includes("missing.pem"), error?.message);
+      const strangers = { ...tls, keyFile: file("renewed.key.pem") };
+      const mismatch = await listen(engine, { tls: strangers }).then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      assertEquals(mismatch?.name, "ListenError");
+      assert(mismatch?.message.includes("does not belong to the certificate"), mismatch?.message);
     });
 
     tlsCases({ start, join });

@@ -153,7 +153,7 @@ export abstract class NativeSocket<Data> implements Socket<Data>, Queue {
 
   /** A ping has come, and its pong may have joined a backlog. */
   handlePing(): void {
-    if (this.phase !== Phase.Closed) this.recount();
+    this.recount();
   }
 
   /** Bytes have left. */

@@ -89,7 +89,8 @@ export class TopicTable {
 
   /**
    * Takes note of a publication that is about to be handed to the engine: finds the members that have fallen behind
-   * when it is time to look, and reports the publication to those that will not get it.
+   * when it is time to look, reports the publication to those that will not get it, and announces to the budget what
+   * it may leave waiting with the others.
    * @returns whether anybody is left to deliver to
    */
   admit(name: string, message: Message): boolean {

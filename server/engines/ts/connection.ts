@@ -2,15 +2,14 @@
  * One WebSocket connection on the engine `ts`: the codec's decoder with a socket under it. All that one read brings is
  * answered with one write; nothing is held while the connection is idle.
  */
-import { Buffer } from "node:buffer";
 import { CloseCode, closeReason } from "../../close.ts";
-import { CloseState, MAX_CLOSE_FRAME_BYTES, NO_STATUS, writeCloseFrame } from "../../codec/closing.ts";
+import { CloseState } from "../../codec/closing.ts";
 import { Decoder } from "../../codec/decoder.ts";
-import { MAX_CONTROL_PAYLOAD_BYTES, writeControlFrame } from "../../codec/frame.ts";
 import { Opcode } from "../../codec/opcode.ts";
 import { type Message, SendStatus, SlowPolicy, type Socket } from "../../engine.ts";
 import type { Queue } from "../queue_budget.ts";
 import type { Agreement, Compression } from "./compression.ts";
+import { closeFrame, controlFrame } from "./control_frames.ts";
 import type { TsListener } from "./listener.ts";
 import type { TcpHandler, TcpSocket } from "./tcp.ts";
 import type { Topic } from "./topics.ts";
@@ -94,14 +93,14 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   }
 
   ping(): void {
-    if (this.closeState === CloseState.Open) this.control(Opcode.Ping, NOTHING);
+    if (this.closeState === CloseState.Open) this.write(controlFrame(Opcode.Ping, NOTHING));
   }
 
   close(code: number, reason: string): void {
     if (this.closeState !== CloseState.Open) return;
     this.flushPublications();
     this.leaveTopics();
-    this.sendClose(code, reason);
+    this.write(closeFrame(code, reason));
     this.closeState = CloseState.ClosedByUs;
     this.listener.outbox.flushFor(this);
     this.listener.deadlines.set(this, this.listener.options.closeTimeoutSeconds);
@@ -149,7 +148,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     if (this.owedPong !== undefined) {
       const payload = this.owedPong;
       this.owedPong = undefined;
-      if (this.closeState === CloseState.Open) this.control(Opcode.Pong, payload);
+      if (this.closeState === CloseState.Open) this.write(controlFrame(Opcode.Pong, payload));
     }
     if (closing !== undefined) {
       this.closing = undefined;
@@ -177,7 +176,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
 
   closed(): void {
     this.stop();
-    this.listener.budget.count(this, 0);
+    this.recount();
     this.emitClose(CloseCode.Abnormal, "");
     this.listener.deadlines.clear(this);
     this.listener.gone();
@@ -201,7 +200,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
       this.owedPong = payload.slice();
     } else {
       this.owedPong = undefined;
-      this.control(Opcode.Pong, payload);
+      this.write(controlFrame(Opcode.Pong, payload));
     }
   }
 
@@ -220,7 +219,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     if (wasOpen) {
       this.flushPublications();
       this.leaveTopics();
-      this.sendClose(code, "");
+      this.write(closeFrame(code, ""));
     }
     this.listener.outbox.flushFor(this);
     this.closeState = wasOpen ? CloseState.DoneByPeer : CloseState.DoneByUs;
@@ -233,7 +232,7 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   peerFailed(code: number): void {
     if (this.closeState === CloseState.Open) {
       this.leaveTopics();
-      this.sendClose(code, "");
+      this.write(closeFrame(code, ""));
       this.closeState = CloseState.DoneByUs;
       this.listener.outbox.flushFor(this);
     }
@@ -301,17 +300,6 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
     return mayWriteOver;
   }
 
-  private control(opcode: Opcode, payload: Uint8Array): void {
-    const frame = Buffer.allocUnsafe(2 + MAX_CONTROL_PAYLOAD_BYTES);
-    this.write(frame.subarray(0, writeControlFrame(frame, 0, opcode, payload)));
-  }
-
-  private sendClose(code: number, reason: string): void {
-    const frame = Buffer.allocUnsafe(MAX_CLOSE_FRAME_BYTES);
-    const length = code === NO_STATUS ? writeCloseFrame(frame, 0) : writeCloseFrame(frame, 0, code, reason);
-    this.write(frame.subarray(0, length));
-  }
-
   private overflow(): SendStatus {
     this.reportDropped(undefined);
     if (this.listener.options.slowPolicy === SlowPolicy.Close) this.closeSlow();
@@ -349,7 +337,6 @@ export class Connection<Data> extends Decoder implements Socket<Data>, TcpHandle
   private drop(): void {
     this.stop();
     this.tcp.destroy();
-    this.listener.budget.count(this, 0);
     this.emitClose(CloseCode.Abnormal, "");
   }
 

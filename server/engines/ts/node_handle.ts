@@ -117,7 +117,7 @@ class HandleTcp implements TcpSocket {
   }
 
   get pendingBytes(): number {
-    return this.writes === 0 ? 0 : this.handle.writeQueueSize;
+    return this.writes === 0 || !this.isOpen ? 0 : this.handle.writeQueueSize;
   }
 
   get remoteAddress(): string {

@@ -19,7 +19,7 @@ export interface TcpHandler {
 
 export interface TcpSocket {
   handler: TcpHandler;
-  /** Bytes that were taken and have not reached the operating system. */
+  /** Bytes that were taken and have not reached the operating system; 0 once the connection is gone, whatever is written. */
   readonly pendingBytes: number;
   /** The peer's address; empty once the connection is gone. */
   readonly remoteAddress: string;

@@ -43,7 +43,14 @@ class BunTcp implements TcpSocket {
   }
 
   destroy(): void {
+    this.forget();
     this.socket.terminate();
+  }
+
+  /** The connection is gone, and what waits for it with it. */
+  forget(): void {
+    this.queue = undefined;
+    this.pendingBytes = 0;
   }
 
   /** How much of `bytes[start, end)` is dealt with: nothing while earlier bytes wait, all when the connection is gone. */
@@ -117,6 +124,7 @@ function listen(options: TcpOptions): Bun.TCPSocketListener<BunTcp> {
         socket.data.handler.peerEnded();
       },
       close(socket) {
+        socket.data.forget();
         socket.data.handler.closed();
       },
       error() {},

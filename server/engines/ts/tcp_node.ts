@@ -33,7 +33,7 @@ class StreamTcp implements TcpSocket {
   }
 
   get pendingBytes(): number {
-    return this.socket.writableLength;
+    return this.socket.destroyed ? 0 : this.socket.writableLength;
   }
 
   get remoteAddress(): string {

@@ -3,8 +3,9 @@ import { describe, it } from "node:test";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { ManualClock } from "../../helpers/manual_clock.ts";
 import { closePayload, encodeFrame, handshake, Opcode, RawClient } from "../../helpers/raw_client.ts";
-import { beServed, endEverything, join, start, startOnPaper } from "./setup.ts";
+import { beServed, endEverything, join, start, startOnPaper, turn } from "./setup.ts";
 
+const MIB = 1024 * 1024;
 const STORM = 2_000;
 const AT_ONCE = 100;
 /** Bun ends a test after five seconds if it is not told otherwise. */
@@ -124,5 +125,48 @@ describe("the listener of the engine ts", () => {
     await client.gone();
     await fixture.events.until(() => closings.length === 2);
     await Promise.all(closings);
+  });
+});
+
+describe("the budget for queued bytes on the engine ts", () => {
+  endEverything();
+
+  it("holds what a connection that has said goodbye leaves waiting, and cuts it without a word", async () => {
+    const { fixture, join } = await startOnPaper({ maxQueuedBytes: 1000 });
+    const leaver = await join("leaver");
+    leaver.tcp.pendingBytes = 900;
+    leaver.socket.send("x");
+    leaver.tcp.receive(encodeFrame(Opcode.Close, closePayload(1000)));
+    assertEquals(fixture.closes("leaver").map(({ code }) => code), [1000]);
+    assertEquals([leaver.socket.bufferedAmount, fixture.listener.queuedBytes], [0, 900]);
+    const other = await join("other");
+    other.tcp.pendingBytes = 200;
+    other.socket.send("x");
+    await turn();
+    await turn();
+    assertEquals([leaver.tcp.pendingBytes, fixture.listener.queuedBytes], [0, 200]);
+    assertEquals(fixture.evicted(), []);
+    assertEquals([fixture.closes("leaver").length, fixture.closes("other").length], [1, 0]);
+  });
+
+  it("gets back what a connection held that was terminated while more was being collected for it", async () => {
+    const fixture = await start({ maxBackpressureBytes: 64 * MIB }, {
+      message(socket, message) {
+        socket.send(message);
+        socket.terminate();
+      },
+    });
+    const { client, socket } = await join(fixture, "a");
+    client.pause();
+    for (let round = 0; socket.bufferedAmount < MIB; round++) {
+      assert(round < 1000, "the socket never filled");
+      socket.send("f".repeat(64 * 1024));
+    }
+    assertEquals(fixture.listener.queuedBytes, socket.bufferedAmount);
+    client.send(Opcode.Text, "end");
+    await fixture.events.until(() => fixture.closes("a").length === 1);
+    assertEquals(fixture.listener.queuedBytes, 0);
+    await beServed(fixture);
+    assertEquals(fixture.listener.queuedBytes, 0);
   });
 });

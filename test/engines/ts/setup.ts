@@ -90,6 +90,7 @@ export class PaperTcp implements TcpSocket {
 
   destroy(): void {
     this.ended = true;
+    this.pendingBytes = 0;
   }
 
   /** One read of the server's. The engine may change the bytes, so it gets its own. */
