@@ -72,11 +72,21 @@ interface Comparison {
 }
 
 const SLOW_FLAGS = [...NO_GUARDS, "--slow-policy", "skip"];
-const COST = { unit: "per server-CPU-second", without: { flags: NO_GUARDS }, with: { flags: GUARDS, withToken: true } } as const;
+const COST = {
+  unit: "per server-CPU-second",
+  without: { flags: NO_GUARDS },
+  with: { flags: GUARDS, withToken: true },
+} as const;
 
 const COMPARISONS: Readonly<Record<Part, readonly Comparison[]>> = {
   flood: [{
-    ...{ name: "100 others, a flood at 50 x", work: "paced", connections: 100, inFlight: 1, payloadBytes: 64 },
+    ...{
+      name: "100 others, a flood at 50 x",
+      work: "paced",
+      connections: 100,
+      inFlight: 1,
+      payloadBytes: 64,
+    },
     ...{ unit: "per second", without: { flags: [] }, with: { flags: [], trouble: "flood" } },
   }],
   slow: [{
@@ -95,11 +105,17 @@ const FLOOD_PER_SECOND = 10_000;
 
 function count(name: string, text: string): number {
   const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value))) throw new RangeError(`--${name} ${text}: expected a positive number`);
+  if (!(value > 0 && Number.isFinite(value))) {
+    throw new RangeError(`--${name} ${text}: expected a positive number`);
+  }
   return value;
 }
 
-function pick<Name extends string>(name: string, names: readonly Name[], text: string | undefined): readonly Name[] {
+function pick<Name extends string>(
+  name: string,
+  names: readonly Name[],
+  text: string | undefined,
+): readonly Name[] {
   if (text === undefined) return names;
   const found = names.find((known) => known === text);
   if (found === undefined) throw new RangeError(`--${name} ${text}: expected ${names.join(", ")}`);
@@ -116,7 +132,12 @@ function commandOf(engine: Engine, tsRuntime: "node" | "bun", flags: readonly st
 }
 
 /** One run on a fresh server. */
-async function run(comparison: Comparison, side: Side, command: string[], seconds: number): Promise<TaskOutcome> {
+async function run(
+  comparison: Comparison,
+  side: Side,
+  command: string[],
+  seconds: number,
+): Promise<TaskOutcome> {
   const server = await startServer(command, SERVER_CORE);
   try {
     const token = side.withToken ? `?token=${await signToken()}` : "";
@@ -144,7 +165,9 @@ function signToken(): Promise<string> {
 }
 
 function valueOf({ throughput, failures }: TaskOutcome, unit: Comparison["unit"]): number {
-  if (failures.length > 0 || throughput === undefined) throw new Error(`a run failed: ${failures.join("; ")}`);
+  if (failures.length > 0 || throughput === undefined) {
+    throw new Error(`a run failed: ${failures.join("; ")}`);
+  }
   return throughput.messages / (unit === "per second" ? throughput.seconds : throughput.serverCpuSeconds);
 }
 
@@ -155,8 +178,10 @@ function median(values: readonly number[]): number {
 
 /** What there is to say besides the ratio, of the runs with trouble. */
 function remarks(troubled: readonly TaskOutcome[], calm: readonly TaskOutcome[]): string {
-  const of = (outcomes: readonly TaskOutcome[], name: "p99Ms" | "grownBytes" | "queuedBytes" | "floodCloses" | "floodSent") =>
-    median(outcomes.flatMap((outcome) => outcome[name] ?? []));
+  const of = (
+    outcomes: readonly TaskOutcome[],
+    name: "p99Ms" | "grownBytes" | "queuedBytes" | "floodCloses" | "floodSent",
+  ) => median(outcomes.flatMap((outcome) => outcome[name] ?? []));
   if (troubled[0]?.floodSent !== undefined) {
     const share = (outcomes: readonly TaskOutcome[]) =>
       median(outcomes.flatMap(({ throughput: t }) => t === undefined ? [] : t.serverCpuSeconds / t.seconds));
@@ -166,7 +191,9 @@ function remarks(troubled: readonly TaskOutcome[], calm: readonly TaskOutcome[])
   }
   if (troubled[0]?.queuedBytes !== undefined) {
     const grown = (outcomes: readonly TaskOutcome[]) => (of(outcomes, "grownBytes") / MIB).toFixed(1);
-    return `RSS +${grown(calm)} -> +${grown(troubled)} MiB, queued ${(of(troubled, "queuedBytes") / MIB).toFixed(2)} MiB`;
+    return `RSS +${grown(calm)} -> +${grown(troubled)} MiB, queued ${
+      (of(troubled, "queuedBytes") / MIB).toFixed(2)
+    } MiB`;
   }
   return "";
 }
@@ -220,7 +247,9 @@ const settings: Settings = {
   seconds: count("seconds", values.seconds),
   tsRuntime: values.runtime === "bun" ? "bun" : "node",
 };
-console.log("| engine | what | messages | without | with | ratio | min | max | |\n| --- | --- | --- | --: | --: | --: | --: | --: | --- |");
+console.log(
+  "| engine | what | messages | without | with | ratio | min | max | |\n| --- | --- | --- | --: | --: | --: | --: | --: | --- |",
+);
 for (const part of pick("part", PARTS, values.part)) {
   for (const comparison of COMPARISONS[part]) {
     for (const engine of pick("engine", ENGINES, values.engine)) await compare(comparison, engine, settings);

@@ -36,7 +36,9 @@ export class PublishTraffic implements Traffic {
     this.#failures = failures;
     this.#perSecond = perSecond;
     const data = "d".repeat(job.payloadBytes);
-    const command = Buffer.from(JSON.stringify({ type: "publish", id: COMMAND_ID, topic: "acknowledged", data }));
+    const command = Buffer.from(
+      JSON.stringify({ type: "publish", id: COMMAND_ID, topic: "acknowledged", data }),
+    );
     const frame = maskedFrame(TEXT, command, seededBytes(MASK_SEED));
     const most = Math.max(job.inFlight, perSecond);
     const all = Buffer.concat(Array.from({ length: most }, () => frame));

@@ -32,27 +32,28 @@ const HOUR_MS = 3_600_000;
 const text = (command: unknown) => encodeFrame(Opcode.Text, JSON.stringify(command));
 
 /** How far a client goes before its connection is reset. */
-const ways: readonly ((url: string, token: string, from: Record<string, string>) => [Buffer[], answers: number])[] = [
-  // Nothing but a part of the head.
-  (url, _, from) => [[Buffer.from(handshake(url, from).slice(0, 60))], 0],
-  // Goes while its token is being checked.
-  (url, token, from) => [[Buffer.from(handshake(`${url}?token=${token}`, from))], 0],
-  // The welcome of one without a token, one with a bad one, and one with a good one.
-  (url, _, from) => [[Buffer.from(handshake(url, from))], 1],
-  (url, token, from) => [[Buffer.from(handshake(`${url}?token=${token}x`, from))], 1],
-  (url, token, from) => [[Buffer.from(handshake(`${url}?token=${token}`, from))], 1],
-  // Goes while its auth message is being checked.
-  (url, token, from) => [[Buffer.from(handshake(url, from)), text({ type: "auth", id: 1, token })], 1],
-  // Authenticated, with a subscription and a publication.
-  (url, token, from) => [[
-    Buffer.from(handshake(`${url}?token=${token}`, from)),
-    Buffer.concat([
-      text({ type: "subscribe", id: 1, topic: "shared" }),
-      text({ type: "subscribe", topic: `own.${token.slice(-8)}` }),
-      text({ type: "publish", id: 2, topic: "shared", data: "x" }),
-    ]),
-  ], 2],
-];
+const ways:
+  readonly ((url: string, token: string, from: Record<string, string>) => [Buffer[], answers: number])[] = [
+    // Nothing but a part of the head.
+    (url, _, from) => [[Buffer.from(handshake(url, from).slice(0, 60))], 0],
+    // Goes while its token is being checked.
+    (url, token, from) => [[Buffer.from(handshake(`${url}?token=${token}`, from))], 0],
+    // The welcome of one without a token, one with a bad one, and one with a good one.
+    (url, _, from) => [[Buffer.from(handshake(url, from))], 1],
+    (url, token, from) => [[Buffer.from(handshake(`${url}?token=${token}x`, from))], 1],
+    (url, token, from) => [[Buffer.from(handshake(`${url}?token=${token}`, from))], 1],
+    // Goes while its auth message is being checked.
+    (url, token, from) => [[Buffer.from(handshake(url, from)), text({ type: "auth", id: 1, token })], 1],
+    // Authenticated, with a subscription and a publication.
+    (url, token, from) => [[
+      Buffer.from(handshake(`${url}?token=${token}`, from)),
+      Buffer.concat([
+        text({ type: "subscribe", id: 1, topic: "shared" }),
+        text({ type: "subscribe", topic: `own.${token.slice(-8)}` }),
+        text({ type: "publish", id: 2, topic: "shared", data: "x" }),
+      ]),
+    ], 2],
+  ];
 
 /** One client: each of its parts is sent once the one before is answered, and at the end the connection is reset. */
 function visit(url: string, parts: readonly Buffer[], answers: number): Promise<void> {
@@ -102,29 +103,47 @@ for (const engine of ownEngines) {
 
     it(`leave nothing behind, ${CONNECTIONS} of them`, async () => {
       const clock = new ManualClock();
-      const options = { jwtSecret: SECRET, trustedProxies: ["127.0.0.1"], handshakeRate: { perSecond: 1, burst: 1e6 } };
+      const options = {
+        jwtSecret: SECRET,
+        trustedProxies: ["127.0.0.1"],
+        handshakeRate: { perSecond: 1, burst: 1e6 },
+      };
       const server = await start({
         ...options,
         ...{ maxConnections: WAVE, maxConnectionsPerAddress: 10, maxConnectionsPerUser: 10 },
         ...{ maxIdleTopics: 100, heartbeatSeconds: 0, logLevel: "silent" },
       }, { clock, log: { debug() {}, info() {}, warn() {}, error() {} } });
-      const tokens = await Promise.all(Array.from({ length: USERS }, (_, i) =>
-        sign({ sub: `user-${i}`, exp: WALL_START_SECONDS + 10 * HOUR_MS, millrace: { subscribe: [">"], publish: [">"] } })
-      ));
+      const tokens = await Promise.all(
+        Array.from({ length: USERS }, (_, i) =>
+          sign({
+            sub: `user-${i}`,
+            exp: WALL_START_SECONDS + 10 * HOUR_MS,
+            millrace: { subscribe: [">"], publish: [">"] },
+          })),
+      );
       await churn(server, WARM_UP, tokens);
       collectGarbage();
       const before = process.memoryUsage().heapUsed;
       await churn(server, CONNECTIONS, tokens);
       if (collectGarbage()) assertLess(process.memoryUsage().heapUsed - before, MAX_GROWTH_BYTES);
 
-      const names = ["connections", "subscriptions", "topics", "slow_consumers", "queued_bytes", "handler_errors_total"];
+      const names = [
+        "connections",
+        "subscriptions",
+        "topics",
+        "slow_consumers",
+        "queued_bytes",
+        "handler_errors_total",
+      ];
       for (const name of names) assertEquals([name, await metric(server, `millrace_${name}`)], [name, 0]);
       assertEquals([...limits.all].map(({ pendingHandshakes }) => pendingHandshakes), [0]);
       // Buckets are remembered until they are full again, and then by nobody.
       clock.advance(HOUR_MS);
       assertEquals([...limits.all].map(({ remembered }) => remembered), [0]);
       assertEquals([...users.all].map(({ remembered }) => remembered), [0]);
-      const pending = [...deadlines.all].map((one) => (one as unknown as { pending: Map<unknown, unknown> }).pending.size);
+      const pending = [...deadlines.all].map((one) =>
+        (one as unknown as { pending: Map<unknown, unknown> }).pending.size
+      );
       assertEquals(pending.reduce((sum, size) => sum + size, 0), 0);
     });
   });

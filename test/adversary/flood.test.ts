@@ -42,12 +42,17 @@ for (const engine of ownEngines) {
       const replies = flood.texts().slice(1).map((text) => JSON.parse(text));
       assertEquals(replies.map(({ id }) => id), Array.from({ length: 2 * RATE.burst }, (_, i) => i + 1));
       assert(replies.slice(0, RATE.burst).every(({ type }) => type === "ack"));
-      assert(replies.slice(RATE.burst).every(({ code, retryAfterMs }) =>
-        code === "rate_limited" && retryAfterMs === 1000 / RATE.perSecond
-      ));
+      assert(
+        replies.slice(RATE.burst).every(({ code, retryAfterMs }) =>
+          code === "rate_limited" && retryAfterMs === 1000 / RATE.perSecond
+        ),
+      );
       for (const other of others) {
         const acks = (await other.receiveTexts(1 + EACH)).slice(1).map((text) => JSON.parse(text));
-        assertEquals(acks.map(({ type, id }) => [type, id]), Array.from({ length: EACH }, (_, i) => ["ack", i + 1]));
+        assertEquals(
+          acks.map(({ type, id }) => [type, id]),
+          Array.from({ length: EACH }, (_, i) => ["ack", i + 1]),
+        );
         assert(acks.every(({ offset }, i) => i === 0 || offset > acks[i - 1].offset));
       }
       await woken.until(() => watcher.count === expected || watcher.fault !== undefined, "all publications");

@@ -48,7 +48,9 @@ async function serveGuests(server: TestServer, step: () => void): Promise<void> 
   }
   assertEquals((await knock(server.url))[0], 503);
   assertEquals(await metric(server, "millrace_connections"), GUESTS);
-  for (const guest of guests) assertEquals((await ask(guest, { type: "subscribe", id: 1, topic: "t" }))["type"], "ack");
+  for (const guest of guests) {
+    assertEquals((await ask(guest, { type: "subscribe", id: 1, topic: "t" }))["type"], "ack");
+  }
   step();
   for (const [i, guest] of guests.entries()) {
     guest.send(1, JSON.stringify({ type: "publish", topic: "t", data: i }));
