@@ -1,12 +1,12 @@
 /** Keys from a URL: caching, rotation, a server that is down, and how often forged tokens can make us ask it. */
 import { Buffer } from "node:buffer";
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { describe, it } from "node:test";
 import { exportJWK } from "jose";
 import { assertEquals, assertThrows } from "@std/assert";
 import { KeyError } from "../../server/auth/key_file.ts";
 import { createTokenVerifier, TokenFault, type TokenVerifier } from "../../server/auth/token.ts";
+import { failing, type Issuer, setOf, startIssuer } from "../helpers/issuer.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
 import { keyPair, outcome, sign } from "../helpers/tokens.ts";
 
@@ -17,41 +17,14 @@ const [first, second] = [
 const token = (pair: typeof first, kid = pair.jwk.kid) =>
   sign({ sub: "ann" }, { alg: "ES256", kid }, pair.privateKey);
 
-/** An issuer's web server. */
-interface Issuer {
-  url: string;
-  fetches: number;
-  /** What it publishes next; a listener takes the whole request. */
-  answer: string | RequestListener;
-  stop(): Promise<void>;
-}
-
 async function withIssuer(use: (issuer: Issuer) => Promise<void>): Promise<void> {
-  const server = createServer((request, response) => {
-    issuer.fetches++;
-    if (typeof issuer.answer === "string") response.end(issuer.answer);
-    else issuer.answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const stop = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`;
-  const issuer: Issuer = { url, fetches: 0, answer: setOf(first.jwk), stop };
+  const issuer = await startIssuer(setOf(first.jwk));
   try {
     await use(issuer);
   } finally {
-    if (server.listening) await stop();
+    await issuer.stop();
   }
 }
-
-function setOf(...keys: unknown[]): string {
-  return JSON.stringify({ keys });
-}
-
-const failing: RequestListener = (_, response) => response.writeHead(503).end();
 
 function verifierOf(url: string, clock: ManualClock, jwksCacheSeconds = 600): TokenVerifier {
   const timing = { jwksCacheSeconds, jwksCooldownSeconds: 30, jwksTimeoutSeconds: 5 };
