@@ -248,6 +248,17 @@ describe("the broker redis", { skip }, () => {
     assertEquals(await ask("three", 9, "two"), ["fresh", "0"], "offset 9 is gone");
   });
 
+  it("takes no history over from an epoch whose place is gone", async () => {
+    const node = await start();
+    const topic = fresh("kept");
+    const { epoch } = await node.broker.publish(topic, "old");
+    await server.ask("DEL", names.place(topic));
+    const place = await node.broker.publish(topic, "new");
+    assertNotEquals(place.epoch, epoch);
+    const { messages } = await node.broker.history(topic, undefined, 10);
+    assertEquals(messages, [{ topic, data: "new", ...place }]);
+  });
+
   it("goes on when somebody flushes the scripts", async () => {
     const node = await start();
     const topic = fresh("kept");
