@@ -26,6 +26,8 @@ async function connect(url: string, deliver: Receiver["deliver"]): Promise<Redis
   return await new Promise((resolve) => {
     const broker: RedisBroker = new RedisBroker({
       urls: [url],
+      isCluster: false,
+      hasClusterPatterns: false,
       prefix: "bench:",
       timeoutSeconds: 2,
       idleTopicSeconds: 600,

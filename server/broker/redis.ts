@@ -33,6 +33,13 @@ const MS_PER_SECOND = 1_000;
 export interface RedisBrokerSettings {
   /** One Redis, or several among which the topics are shared out: the same on every node. */
   readonly urls: readonly string[];
+  /** Whether the URLs are servers of one Redis Cluster (Redis 7 and newer), which shares the topics out by itself. */
+  readonly isCluster: boolean;
+  /**
+   * Whether patterns may be subscribed to on a cluster: each publication then goes to all of its servers. The same on
+   * every node.
+   */
+  readonly hasClusterPatterns: boolean;
   /** In front of every key and channel; keeps several installations in one Redis apart. */
   readonly prefix: string;
   /** For connecting and for every answer of Redis. */
@@ -66,6 +73,7 @@ export class RedisBroker implements Broker, Way {
   private readonly shards: Shards<RedisShard>;
   private readonly presence: RedisPresence;
   private readonly subscriptions: Subscriptions;
+  private readonly command: "PUBLISH" | "SPUBLISH";
   private readonly retentions = new Map<string, Kept>();
   /** The run of the shard when its topics were last compared. */
   private readonly comparedRuns = new Map<RedisShard, string>();
@@ -78,8 +86,17 @@ export class RedisBroker implements Broker, Way {
     this.settings = settings;
     this.receiver = receiver;
     this.names = new RedisNames(settings.prefix);
-    const shards = urls.map((url) =>
-      new RedisShard({ url, timeoutMs: timeoutSeconds * MS_PER_SECOND, clock, log }, {
+    const { isCluster } = settings;
+    this.command = isCluster ? "SPUBLISH" : "PUBLISH";
+    const groups = isCluster ? [urls] : urls.map((url) => [url]);
+    const shards = groups.map((group) =>
+      new RedisShard({
+        urls: group as [string, ...string[]], // there is one at least
+        isCluster,
+        timeoutMs: timeoutSeconds * MS_PER_SECOND,
+        clock,
+        log,
+      }, {
         message: (message, channel) => this.receive(message, channel),
         restore: (shard) => this.restore(shard),
         up: () => this.updateAvailability(),
@@ -93,10 +110,8 @@ export class RedisBroker implements Broker, Way {
       clock,
     }, receiver);
     const lifetimeMs = presenceSeconds * MS_PER_SECOND;
-    this.presence = new RedisPresence(
-      { names: this.names, shards: this.shards, lifetimeMs, clock },
-      receiver,
-    );
+    const { names, command } = this;
+    this.presence = new RedisPresence({ names, shards: this.shards, command, lifetimeMs, clock }, receiver);
     for (const shard of shards) shard.start();
   }
 
@@ -106,7 +121,7 @@ export class RedisBroker implements Broker, Way {
     const { names } = this;
     const { messages, seconds, placeSeconds } = this.keptOf(topic);
     const args = [
-      "PUBLISH",
+      this.command,
       names.channel(topic),
       pack(data),
       this.candidate,
@@ -114,6 +129,7 @@ export class RedisBroker implements Broker, Way {
       placeSeconds,
       messages,
       seconds,
+      this.settings.hasClusterPatterns && this.settings.isCluster ? names.channel(topic) : "",
     ];
     return shard.evaluate(publishScript, [names.place(topic), names.history(topic)], args).then(
       this.toPosition,
@@ -137,7 +153,7 @@ export class RedisBroker implements Broker, Way {
   }
 
   async position(topic: string): Promise<Position | undefined> {
-    const place = await this.shards.of(topic).request(["GET", this.names.place(topic)]);
+    const place = await this.shards.of(topic).get(this.names.place(topic));
     if (typeof place !== "string") return undefined;
     const [epoch = "", offset] = place.split(" ");
     return { epoch, offset: Number(offset) };
@@ -209,6 +225,8 @@ export class RedisBroker implements Broker, Way {
   }
 
   async listenPattern(pattern: string): Promise<void> {
+    const { isCluster, hasClusterPatterns } = this.settings;
+    if (isCluster && !hasClusterPatterns) throw new TypeError("patterns are off on this Redis Cluster");
     const glob = this.names.glob(pattern);
     await Promise.all([...this.shards].map((shard) => shard.subscribeGlobs([glob])));
   }
@@ -273,10 +291,13 @@ export class RedisBroker implements Broker, Way {
   /** Reads where topics are; those that are not anywhere yet begin, those that contradict what was delivered anew. */
   private async placesOn(shard: RedisShard, topics: readonly string[]): Promise<Position[]> {
     const places: Position[] = [];
-    for (let start = 0; start < topics.length; start += TOPICS_PER_CALL * CALLS_AT_ONCE) {
+    // On a cluster the keys of one call are those of one topic.
+    const size = this.settings.isCluster ? 1 : TOPICS_PER_CALL;
+    const atOnce = this.settings.isCluster ? TOPICS_PER_CALL : CALLS_AT_ONCE;
+    for (let start = 0; start < topics.length; start += size * atOnce) {
       const calls: Promise<Position[]>[] = [];
-      for (let at = start; at < topics.length && calls.length < CALLS_AT_ONCE; at += TOPICS_PER_CALL) {
-        calls.push(this.placesOnce(shard, topics.slice(at, at + TOPICS_PER_CALL)));
+      for (let at = start; at < topics.length && calls.length < atOnce; at += size) {
+        calls.push(this.placesOnce(shard, topics.slice(at, at + size)));
       }
       for (const part of await Promise.all(calls)) places.push(...part);
     }

@@ -17,9 +17,27 @@ const BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 
 export type Message = (message: Buffer, channel: Buffer) => void;
 
+/** What lives until its first fault. Everything that is asked rejects with {@link BrokerUnavailable} after it. */
+export interface Lane {
+  readonly hasEnded: boolean;
+  /** How many requests have no answer yet. */
+  readonly pending: number;
+  /**
+   * Blob strings are answered as Buffers if `asBytes`. `key` is one of the keys in `args`.
+   * @throws {ErrorReply} (rejects) when Redis says no
+   */
+  request(args: readonly (string | Buffer)[], asBytes?: boolean, key?: string): Promise<unknown>;
+  /** Asks every server there is. */
+  requestAll(args: readonly string[]): Promise<unknown>;
+  subscribe(channels: readonly string[], listener: Message): Promise<unknown>;
+  unsubscribe(channels: readonly string[], listener: Message): Promise<unknown>;
+  subscribePatterns(globs: readonly string[], listener: Message): Promise<unknown>;
+  unsubscribePatterns(globs: readonly string[], listener: Message): Promise<unknown>;
+  /** Ends the connection; what is pending rejects. */
+  end(): void;
+}
+
 export interface LaneSettings {
-  /** `redis:`, `rediss:` or `unix:`, with user, password and database if need be. */
-  readonly url: string;
   /** For connecting, and for every answer. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -27,7 +45,7 @@ export interface LaneSettings {
 
 type Client = ReturnType<typeof create>;
 
-function create({ url, timeoutMs }: LaneSettings) {
+function create(url: string, timeoutMs: number) {
   return createClient({
     url,
     name: "millrace",
@@ -42,7 +60,7 @@ function create({ url, timeoutMs }: LaneSettings) {
   });
 }
 
-export class RedisLane {
+export class RedisLane implements Lane {
   private readonly client: Client;
   private readonly onEnd: (error: Error) => void;
   private readonly stopTicking: () => void;
@@ -64,8 +82,12 @@ export class RedisLane {
   }
 
   /** @throws {Error} (rejects) when there is no Redis there that answers in time */
-  static async connect(settings: LaneSettings, onEnd: (error: Error) => void): Promise<RedisLane> {
-    const client = create(settings);
+  static async connect(
+    url: string,
+    settings: LaneSettings,
+    onEnd: (error: Error) => void,
+  ): Promise<RedisLane> {
+    const client = create(url, settings.timeoutMs);
     let isLate = false;
     // Connecting has a timeout of its own for TCP; greeting a server that has stopped has none.
     const cancel = settings.clock.after(settings.timeoutMs, () => {
@@ -85,19 +107,17 @@ export class RedisLane {
     return new RedisLane(settings, client, onEnd);
   }
 
-  /** How many requests have no answer yet. */
   get pending(): number {
     return this.sent - this.answered;
   }
 
-  /**
-   * Blob strings are answered as Buffers if `asBytes`.
-   * @throws {ErrorReply} (rejects) when Redis says no
-   * @throws {BrokerUnavailable} (rejects) when no answer came
-   */
   request(args: readonly (string | Buffer)[], asBytes = false): Promise<unknown> {
     this.sent++;
     return this.client.sendCommand(args, asBytes ? BYTES : undefined).then(this.succeeded, this.failed);
+  }
+
+  requestAll(args: readonly string[]): Promise<unknown> {
+    return this.request(args);
   }
 
   subscribe(channels: readonly string[], listener: Message): Promise<unknown> {
@@ -116,7 +136,6 @@ export class RedisLane {
     return this.counted(this.client.pUnsubscribe([...globs], listener, true));
   }
 
-  /** Ends the connection; what is pending rejects. */
   end(): void {
     if (this.hasEnded) return;
     this.hasEnded = true;

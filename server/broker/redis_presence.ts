@@ -30,6 +30,8 @@ interface Watch {
 export interface RedisPresenceSettings {
   readonly names: RedisNames;
   readonly shards: Shards<RedisShard>;
+  /** How changes are told. */
+  readonly command: "PUBLISH" | "SPUBLISH";
   /** How long a session stays that nobody says is still there. */
   readonly lifetimeMs: number;
   readonly clock: Clock;
@@ -172,9 +174,9 @@ export class RedisPresence {
     sessions: readonly Member[],
     answersAll: boolean,
   ): Promise<readonly Member[]> {
-    const { names, lifetimeMs, shards } = this.settings;
+    const { names, lifetimeMs, shards, command } = this.settings;
     const shard = shards.of(topic);
-    const rest = ["PUBLISH", names.presenceChannel(topic), String(lifetimeMs), answersAll ? "1" : "0"];
+    const rest = [command, names.presenceChannel(topic), String(lifetimeMs), answersAll ? "1" : "0"];
     let members: readonly Member[] = [];
     for (let start = 0; start === 0 || start < sessions.length; start += SESSIONS_PER_CALL) {
       const part = sessions.slice(start, start + SESSIONS_PER_CALL);
@@ -186,8 +188,8 @@ export class RedisPresence {
   }
 
   private sayGone(topic: string, sessions: readonly string[]): Promise<unknown> {
-    const { names, shards } = this.settings;
-    const rest = ["PUBLISH", names.presenceChannel(topic)];
+    const { names, shards, command } = this.settings;
+    const rest = [command, names.presenceChannel(topic)];
     return shards.of(topic).evaluate(leaveScript, names.presence(topic), [...rest, ...sessions]);
   }
 }

@@ -40,7 +40,7 @@ end
 /**
  * Gives a publication its place, keeps it, and brings it to the subscribers.
  * KEYS: place, history. ARGV: PUBLISH or SPUBLISH, channel, data, an epoch in case there is none, the run, seconds that
- * the place lives, messages kept, seconds they are kept. Answers: epoch, offset.
+ * the place lives, messages kept, seconds they are kept, and a channel for PUBLISH too or nothing. Answers: epoch, offset.
  */
 export const publishScript = script(`${READ_PLACE}
 local command, channel, data, candidate, run = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -68,7 +68,9 @@ if messages > 0 then
     end
   end
 end
-redis.call(command, channel, string.format('%s %.0f ', epoch, offset) .. data)
+local message = string.format('%s %.0f ', epoch, offset) .. data
+redis.call(command, channel, message)
+if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], message) end
 return { epoch, offset }
 `);
 

@@ -1,13 +1,14 @@
 /**
- * One Redis server as the broker needs it: two connections, one to ask and one to listen, that come and go together. It
- * comes back by itself, and is up only once its owner has restored everything. It knows no topics.
+ * One Redis server, or one Redis Cluster, as the broker needs it: something to ask and something to listen to, that come
+ * and go together. It comes back by itself, and is up only once its owner has restored everything. It knows no topics.
  */
 import type { Buffer } from "node:buffer";
 import { ErrorReply } from "@redis/client";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../observe/log.ts";
 import { BrokerUnavailable } from "./broker.ts";
-import { type Message, RedisLane } from "./redis_lane.ts";
+import { RedisClusterLane } from "./redis_cluster_lane.ts";
+import { type Lane, type Message, RedisLane } from "./redis_lane.ts";
 import { type Script, scripts } from "./redis_scripts.ts";
 
 const FIRST_WAIT_MS = 20;
@@ -22,11 +23,13 @@ const CHANNELS_PER_COMMAND = 500;
 /** Publications that may wait for an answer; further ones fail. */
 const MAX_PENDING = 20_000;
 
-/** Of a server that is not known yet. */
+/** Of a server that is not known yet, and of a cluster, which has many. */
 const NO_RUN = "-";
 
 export interface ShardSettings {
-  readonly url: string;
+  /** One server, or some of a cluster. */
+  readonly urls: readonly [string, ...string[]];
+  readonly isCluster: boolean;
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -43,8 +46,8 @@ export interface ShardHandlers {
 }
 
 interface Lanes {
-  readonly ask: RedisLane;
-  readonly listen: RedisLane;
+  readonly ask: Lane;
+  readonly listen: Lane;
 }
 
 export class RedisShard {
@@ -63,7 +66,7 @@ export class RedisShard {
   constructor(settings: ShardSettings, handlers: ShardHandlers) {
     this.settings = settings;
     this.handlers = handlers;
-    this.name = shardName(settings.url);
+    this.name = shardName(settings.urls[0]);
   }
 
   /** Connects, and again whenever the connection is lost, until {@link close}. */
@@ -86,11 +89,13 @@ export class RedisShard {
     const lane = this.lanes?.ask;
     if (lane === undefined) return Promise.reject(unavailable(this.name));
     const rest = [String(keys.length), ...keys, ...args];
-    return lane.request(["EVALSHA", script.sha, ...rest], asBytes).catch(async (error: unknown) => {
+    return lane.request(["EVALSHA", script.sha, ...rest], asBytes, keys[0]).catch(async (error: unknown) => {
       if (error instanceof BrokerUnavailable) throw error;
       try {
         // Somebody has flushed the scripts; EVAL brings this one back.
-        if (isReply(error, "NOSCRIPT")) return await lane.request(["EVAL", script.source, ...rest], asBytes);
+        if (isReply(error, "NOSCRIPT")) {
+          return await lane.request(["EVAL", script.source, ...rest], asBytes, keys[0]);
+        }
         throw error;
       } catch (refusal) {
         throw new BrokerUnavailable(`${this.name} refused`, { cause: refusal });
@@ -98,8 +103,9 @@ export class RedisShard {
     });
   }
 
-  request(args: readonly string[]): Promise<unknown> {
-    return this.lanes?.ask.request(args) ?? Promise.reject(unavailable(this.name));
+  /** Reads a string. */
+  get(key: string): Promise<unknown> {
+    return this.lanes?.ask.request(["GET", key], false, key) ?? Promise.reject(unavailable(this.name));
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
@@ -142,11 +148,7 @@ export class RedisShard {
         return;
       }
       this.lanes = lanes;
-      const [info] = await Promise.all([
-        lanes.ask.request(["INFO", "server"]),
-        ...scripts.map(({ source }) => lanes.ask.request(["SCRIPT", "LOAD", source])),
-      ]);
-      this.run = /^run_id:(\w+)/m.exec(String(info))?.[1]?.slice(0, RUN_LENGTH) ?? NO_RUN;
+      await this.prepare(lanes.ask);
       await this.handlers.restore(this);
       if (lanes.ask.hasEnded || lanes.listen.hasEnded) throw unavailable(this.name);
       this.isUp = true;
@@ -161,17 +163,29 @@ export class RedisShard {
     }
   }
 
-  private async open(): Promise<Lanes> {
-    const [ask, listen] = await Promise.allSettled([this.openLane(), this.openLane()]);
-    if (ask.status === "fulfilled" && listen.status === "fulfilled") {
-      return { ask: ask.value, listen: listen.value };
-    }
-    for (const lane of [ask, listen]) if (lane.status === "fulfilled") lane.value.end();
-    throw (ask.status === "rejected" ? ask : listen as PromiseRejectedResult).reason;
+  /** Loads the scripts everywhere beforehand: what had to be asked a second time would be overtaken. */
+  private async prepare(lane: Lane): Promise<void> {
+    await Promise.all(scripts.map(({ source }) => lane.requestAll(["SCRIPT", "LOAD", source])));
+    if (this.settings.isCluster) return;
+    const info = String(await lane.request(["INFO", "server"]));
+    this.run = /^run_id:(\w+)/m.exec(info)?.[1]?.slice(0, RUN_LENGTH) ?? NO_RUN;
   }
 
-  private openLane(): Promise<RedisLane> {
-    return RedisLane.connect(this.settings, (error) => this.lost(error));
+  private async open(): Promise<Lanes> {
+    const onEnd = (error: Error): void => this.lost(error);
+    const { settings } = this;
+    if (settings.isCluster) {
+      const lane = await RedisClusterLane.connect(settings.urls, settings, onEnd);
+      return { ask: lane, listen: lane };
+    }
+    const opening = [0, 1].map(() => RedisLane.connect(settings.urls[0], settings, onEnd));
+    try {
+      const [ask, listen] = await Promise.all(opening) as [RedisLane, RedisLane]; // one for each
+      return { ask, listen };
+    } catch (error) {
+      for (const lane of await Promise.allSettled(opening)) if (lane.status === "fulfilled") lane.value.end();
+      throw error;
+    }
   }
 
   /** A connection has failed after it was there. */

@@ -9,7 +9,7 @@ import { systemClock } from "../../server/clock.ts";
 import { describeFailures } from "../contract/broker_failures.ts";
 import { Node } from "../contract/broker_suite.ts";
 import { silentLog } from "../helpers/log.ts";
-import { RedisServer, whyNoRedis } from "../helpers/redis.ts";
+import { RedisCluster, RedisServer, whyNoRedis } from "../helpers/redis.ts";
 
 const skip = whyNoRedis();
 const PREFIX = "millrace:";
@@ -22,7 +22,7 @@ async function publishUnheard(server: RedisServer, topic: string, data: unknown)
   await server.ask(
     ...["EVAL", publishScript.source, "2", names.place(topic), names.history(topic), "PUBLISH", "nowhere"],
     pack(data),
-    ...["candidate", "-", "86400", topic.startsWith("kept.") ? "1000" : "0", "600"],
+    ...["candidate", "-", "86400", topic.startsWith("kept.") ? "1000" : "0", "600", ""],
   );
 }
 
@@ -33,6 +33,8 @@ describeFailures("redis", {
     new RedisBroker({
       ...settings,
       urls: [url],
+      isCluster: false,
+      hasClusterPatterns: false,
       prefix: PREFIX,
       idleTopicSeconds: 86_400,
       maxIdleTopics: 1_000,
@@ -67,6 +69,8 @@ describe("the broker redis", { skip }, () => {
     const node = new Node((receiver) =>
       new RedisBroker({
         urls: [server.url],
+        isCluster: false,
+        hasClusterPatterns: false,
         prefix: PREFIX,
         timeoutSeconds: TIMEOUT_SECONDS,
         idleTopicSeconds: 86_400,
@@ -244,6 +248,17 @@ describe("the broker redis", { skip }, () => {
     assertEquals(await ask("three", 9, "two"), ["fresh", "0"], "offset 9 is gone");
   });
 
+  it("takes no history over from an epoch whose place is gone", async () => {
+    const node = await start();
+    const topic = fresh("kept");
+    const { epoch } = await node.broker.publish(topic, "old");
+    await server.ask("DEL", names.place(topic));
+    const place = await node.broker.publish(topic, "new");
+    assertNotEquals(place.epoch, epoch);
+    const { messages } = await node.broker.history(topic, undefined, 10);
+    assertEquals(messages, [{ topic, data: "new", ...place }]);
+  });
+
   it("goes on when somebody flushes the scripts", async () => {
     const node = await start();
     const topic = fresh("kept");
@@ -313,6 +328,49 @@ describe("the broker redis", { skip }, () => {
     other.broker.join(topic, { user: "ann", session: "s1" });
     await node.events.until(() => node.presence(topic).length === 1);
     assertEquals(node.presence(topic), [["joined", "ann"]]);
+  });
+
+  describe("on a cluster", () => {
+    let cluster: RedisCluster;
+
+    before(async () => {
+      cluster = await RedisCluster.start();
+    });
+    after(() => cluster.remove());
+
+    function join(hasClusterPatterns = false): Promise<Node> {
+      return start({ urls: cluster.urls, isCluster: true, hasClusterPatterns });
+    }
+
+    it("misses nothing while one server is started again, and refuses patterns unless they are on", async () => {
+      const [node, other] = [await join(), await join()];
+      const topics = Array.from({ length: 30 }, () => fresh("kept"));
+      const places = await Promise.all(topics.map((topic) => node.broker.subscribe(topic)));
+      await Promise.all(topics.map((topic) => other.broker.publish(topic, 1)));
+      for (const topic of topics) await node.receives(topic, 1);
+      await assertRejects(async () => await node.broker.subscribePattern("kept.*"), TypeError);
+      await cluster.servers[0]?.process.stop();
+      await told(node, false);
+      await assertRejects(async () => await node.broker.publish("kept.x", 1), BrokerUnavailable);
+      await cluster.servers[0]?.process.start();
+      await told(node, true);
+      await told(other, true);
+      for (const [index, topic] of topics.entries()) {
+        const { offset } = await other.broker.publish(topic, 2);
+        await node.events.until(() => node.offsets(topic).at(-1) === offset, `${topic} to reach ${offset}`);
+        assertEquals(node.assertNoHole(topic, places[index] as Position).offset, 2);
+      }
+    });
+
+    it("sends a publication only to the server that has its topic", async () => {
+      const node = await join();
+      const topic = fresh("plain");
+      await node.broker.subscribe(topic);
+      const counts = await Promise.all(
+        cluster.servers.map((server) => server.ask("PUBSUB", "SHARDCHANNELS", names.channel(topic))),
+      );
+      assertEquals(counts.filter((channels) => channels !== "").length, 1);
+    });
   });
 
   describe("with two servers", () => {

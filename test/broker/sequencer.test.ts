@@ -90,23 +90,20 @@ class World {
     assertEquals(this.sequencer.position("t"), this.here);
   }
 
+  /** Answered as things are when it is asked, however late the answer comes. */
   private fetch(since: Position, limit: number): Promise<HistoryPage> {
     this.fetches++;
+    const { epoch, offset, kept } = this;
+    const first = kept[0]?.offset ?? offset + 1;
+    const page = pageOf(
+      { epoch, offset },
+      since,
+      limit,
+      first,
+      (from, to) => kept.slice(from - first, to - first + 1),
+    );
     return new Promise((resolve, reject) => {
-      this.pending.push(() => {
-        if (this.isAway) return reject(new BrokerUnavailable("away"));
-        const { epoch, offset, kept } = this;
-        const first = kept[0]?.offset ?? offset + 1;
-        resolve(
-          pageOf(
-            { epoch, offset },
-            since,
-            limit,
-            first,
-            (from, to) => kept.slice(from - first, to - first + 1),
-          ),
-        );
-      });
+      this.pending.push(() => this.isAway ? reject(new BrokerUnavailable("away")) : resolve(page));
     });
   }
 }

@@ -1,8 +1,9 @@
 /** A Redis server of a test's own. */
 import type { Buffer } from "node:buffer";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { createClient } from "@redis/client";
-import { ServerProcess, whyNotInstalled } from "./server_process.ts";
+import { freePort, ServerProcess, whyNotInstalled } from "./server_process.ts";
 
 const PROGRAM = process.env["REDIS_SERVER"] ?? "redis-server";
 
@@ -51,5 +52,46 @@ export class RedisServer {
     } finally {
       client.destroy();
     }
+  }
+}
+
+const CLUSTER_SIZE = 3;
+
+/** Three Redis servers that have formed a cluster. */
+export class RedisCluster {
+  readonly servers: readonly RedisServer[];
+
+  private constructor(servers: readonly RedisServer[]) {
+    this.servers = servers;
+  }
+
+  static async start(): Promise<RedisCluster> {
+    const servers: RedisServer[] = [];
+    for (let index = 0; index < CLUSTER_SIZE; index++) {
+      // The servers talk to each other on a second port, by default ten thousand above the first: that may not exist.
+      const busPort = String(await freePort());
+      servers.push(await RedisServer.start("--cluster-enabled", "yes", "--cluster-port", busPort));
+    }
+    const addresses = servers.map(({ process }) => `127.0.0.1:${process.port}`);
+    const { status, stdout } = spawnSync(
+      "redis-cli",
+      ["--cluster", "create", ...addresses, "--cluster-yes"],
+      {
+        timeout: 30_000,
+        encoding: "utf8",
+      },
+    );
+    if (status !== 0) throw new Error(`no cluster: ${stdout}`);
+    // Every server comes to know of that by itself.
+    for (const server of servers) while (!(await server.ask("CLUSTER", "INFO")).includes("cluster_state:ok"));
+    return new RedisCluster(servers);
+  }
+
+  get urls(): string[] {
+    return this.servers.map(({ url }) => url);
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all(this.servers.map(({ process }) => process.remove()));
   }
 }

@@ -19,7 +19,7 @@ export function whyNotInstalled(program: string, aptPackage: string): string | f
   return reason;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
