@@ -158,6 +158,11 @@ export const optionSpecs = {
     "1 to 64 characters of A-Z a-z 0-9 _ -",
     "in front of its keys, channels and subjects; keeps installations apart",
   ),
+  redisCluster: choice(
+    "off",
+    ["off", "topics", "patterns"],
+    "the URLs are of one Redis Cluster (7 or newer); patterns cost it each publication on all of its servers",
+  ),
   brokerReplicas: integer(1, "", 1, 5, "with nats: on how many of its servers everything is stored"),
   topicIdleSeconds: integer(
     DAY_SECONDS,

@@ -85,6 +85,10 @@ function contradictions(options: Options): string[] {
       ? "brokerUrls are for broker redis or nats; broker is memory"
       : `broker ${options.broker} needs brokerUrls`,
   );
+  require(
+    options.redisCluster === "off" || options.broker === "redis",
+    `redisCluster (${options.redisCluster}) is for broker redis`,
+  );
   const keys = keyOptions.filter((name) => options[name] !== "");
   require(keys.length <= 1, `only one of ${keyOptions.join(", ")} can be set, not ${keys.join(" and ")}`);
   const tokenOptions = ["jwtAudience", "jwtIssuer", "authCookie"] as const;

@@ -200,7 +200,15 @@ function brokerSettings(options: Options, clock: Clock, log: Log): BrokerSetting
     clock,
     log,
   };
-  if (options.broker === "redis") return { kind: "redis", prefix: `${options.brokerPrefix}:`, ...shared };
+  if (options.broker === "redis") {
+    return {
+      kind: "redis",
+      prefix: `${options.brokerPrefix}:`,
+      isCluster: options.redisCluster !== "off",
+      hasClusterPatterns: options.redisCluster === "patterns",
+      ...shared,
+    };
+  }
   return { kind: "nats", prefix: options.brokerPrefix, replicas: options.brokerReplicas, ...shared };
 }
 

@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { type Access, type AccessControl, Denial, denialTexts } from "./access.ts";
 import { Action, Permissions } from "./auth/permissions.ts";
-import { BrokerUnavailable } from "./broker/broker.ts";
+import { BrokerUnavailable, PatternsOff } from "./broker/broker.ts";
 import type { Clock } from "./clock.ts";
 import { CloseCode, closeReason } from "./close.ts";
 import { type Commander, execute, withId } from "./commands.ts";
@@ -244,6 +244,9 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   failed(error: unknown, id: Command["id"]): void {
     if (error instanceof BrokerUnavailable) {
       return this.refuse(ErrorCode.BrokerUnavailable, "The broker cannot be reached now: try again.", id);
+    }
+    if (error instanceof PatternsOff) {
+      return this.refuse(ErrorCode.InvalidTopic, "Patterns cannot be subscribed to on this server.", id);
     }
     const { counters, log } = this.context;
     counters.handlerErrors++;

@@ -61,6 +61,7 @@ function exampleOf(name: OptionName): [text: string, value: unknown] {
 function besides(name: OptionName): string[] {
   if (name === "broker") return ["--broker-urls", "redis://127.0.0.1"];
   if (name === "brokerUrls") return ["--broker", "redis"];
+  if (name === "redisCluster") return ["--broker", "redis", "--broker-urls", "redis://127.0.0.1"];
   if (/^(jwtAudience|jwtIssuer|authCookie)$/.test(name)) return ["--jwt-secret", "s".repeat(32)];
   return [];
 }

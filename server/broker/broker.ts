@@ -122,6 +122,11 @@ export class BrokerUnavailable extends Error {
   override readonly name = "BrokerUnavailable";
 }
 
+/** Patterns cannot be subscribed to with this broker as it is configured. */
+export class PatternsOff extends Error {
+  override readonly name = "PatternsOff";
+}
+
 /** One name for each member of a topic: a user's sessions share theirs. */
 export function memberKey({ user, session }: Member): string {
   return user === undefined ? `s${session}` : `u${user}`;

@@ -11,7 +11,7 @@
 import type { Buffer } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../observe/log.ts";
-import { BrokerUnavailable } from "./broker.ts";
+import { BrokerUnavailable, PatternsOff } from "./broker.ts";
 import type { Broker, HistoryPage, Member, Position, Publication, Receiver, RetentionOf } from "./broker.ts";
 import { createEpoch } from "./epoch.ts";
 import { RedisPresence } from "./redis_presence.ts";
@@ -226,7 +226,7 @@ export class RedisBroker implements Broker, Way {
 
   async listenPattern(pattern: string): Promise<void> {
     const { isCluster, hasClusterPatterns } = this.settings;
-    if (isCluster && !hasClusterPatterns) throw new TypeError("patterns are off on this Redis Cluster");
+    if (isCluster && !hasClusterPatterns) throw new PatternsOff("patterns are off on this Redis Cluster");
     const glob = this.names.glob(pattern);
     await Promise.all([...this.shards].map((shard) => shard.subscribeGlobs([glob])));
   }
