@@ -8,8 +8,8 @@ import { type FormatName, Peer } from "./helpers/peer.ts";
 import { type Frame, Opcode, RawClient } from "./helpers/raw_client.ts";
 import { runtime } from "./helpers/runtime.ts";
 import {
+  everyProcessEngine,
   joinRaw,
-  processEngines,
   type ServerProcess,
   spawnServer,
   stopProcesses,
@@ -22,7 +22,7 @@ const pairs = formats.flatMap((from) => formats.map((to) => [from, to] as const)
 /** What both formats can carry. */
 const data = { text: "grüße 🌊", numbers: [0, -1, 1.5, 2 ** 53 - 1], nothing: null, nested: { yes: true } };
 
-for (const engine of processEngines) {
+for (const engine of everyProcessEngine) {
   describe(`independent clients and the engine ${engine}`, { skip: whyNotAsProcess(engine) }, () => {
     after(async () => {
       RawClient.destroyAll();
@@ -167,7 +167,7 @@ function inflate(frame: Frame): string {
   return inflateRawSync(whole, { finishFlush: constants.Z_SYNC_FLUSH }).toString();
 }
 
-function describeDeflate(engine: (typeof processEngines)[number]): void {
+function describeDeflate(engine: (typeof everyProcessEngine)[number]): void {
   const servers = new Map<string, Promise<ServerProcess>>();
   const serverWith = (deflate: string) => {
     const flags = ["--deflate", deflate, "--deflate-threshold-bytes", String(THRESHOLD_BYTES)];

@@ -4,9 +4,9 @@ import { type AddressInfo, createServer } from "node:net";
 import { after, describe, it } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { helpText } from "../server/config.ts";
-import { nativeEngines, runCommand, stopProcesses, whyNotAsProcess } from "./helpers/server.ts";
+import { processEngines, runCommand, stopProcesses, whyNotAsProcess } from "./helpers/server.ts";
 
-for (const engine of nativeEngines) {
+for (const engine of processEngines.filter((engine) => engine !== "ts")) {
   describe(`the command, on ${engine}`, { skip: whyNotAsProcess(engine) }, () => {
     after(stopProcesses);
 

@@ -61,8 +61,10 @@ const runFlags: Readonly<Record<Runtime, readonly string[]>> = {
 /** The native engines, each on the runtime that it needs, whatever runtime the tests are on. */
 export const nativeEngines = ["bun", "uws"] as const;
 /** Those, and `ts` on the runtime of the tests. */
-export const processEngines = [...nativeEngines, "ts"] as const;
-export type ProcessEngine = typeof processEngines[number];
+export const everyProcessEngine = [...nativeEngines, "ts"] as const;
+export type ProcessEngine = typeof everyProcessEngine[number];
+/** A native engine in a process of its own is the same process whoever tests it: the tests on Node do. */
+export const processEngines: readonly ProcessEngine[] = runtime === "node" ? everyProcessEngine : ["ts"];
 
 const runtimeOf = { bun: "bun", uws: "node", ts: runtime } as const;
 
