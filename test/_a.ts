@@ -1,0 +1,10 @@
+import { startServer } from "./helpers/server.ts";
+import { connect } from "node:net";
+const s = await startServer({ engine: (process.argv[2] ?? "auto") as never, shutdownTimeoutSeconds: 0 });
+const u = new URL(s.url);
+const c = connect(Number(u.port), u.hostname);
+c.on("data", (d) => process.stdout.write(d.toString().replaceAll("\r", "\\r")));
+c.write("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
+setTimeout(() => c.write("GET /api/topics/a%2Fb//c/../x%zz HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+setTimeout(() => c.write("POST /api/topics HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"), 400);
+setTimeout(() => process.exit(), 800);
