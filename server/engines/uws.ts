@@ -116,9 +116,10 @@ function respond(native: NativeResponse, answer: HttpResponse, headOnly = false)
   native.cork(() => {
     native.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ""}`);
     for (const [name, value] of Object.entries(answer.headers)) native.writeHeader(name, value);
-    // The engine would send the body of an answer to HEAD too, and the client read it as its next answer.
-    if (headOnly) native.endWithoutBody(Buffer.byteLength(answer.body));
-    else native.end(answer.body);
+    if (!headOnly) return void native.end(answer.body);
+    // The engine would send the body of an answer to HEAD too, and given the length it drops the next request.
+    native.writeHeader("content-length", String(Buffer.byteLength(answer.body)));
+    native.endWithoutBody();
   });
 }
 

@@ -40,8 +40,8 @@ const keyRefusals = {
 const bodyRefusals = {
   "400": badRequest,
   "413": {
-    description: "The body is above `--max-http-body-bytes`",
-    content: { "text/plain": { schema: { type: "string" } } },
+    description:
+      "The body is above `--max-http-body-bytes`: the engine says so, in plain text or without a body",
   },
   "415": fault("The body is not said to be JSON"),
 };
@@ -80,17 +80,8 @@ const probes = {
       responses: {
         "200": ok("It does", "Ready"),
         "503": {
-          description: "It is going away, or its broker cannot be reached",
+          ...fault("It is going away, or its broker cannot be reached", "NotReady"),
           headers: retryAfter,
-          content: {
-            [PROBLEM]: {
-              schema: {
-                oneOf: ["Problem", "BrokerUnavailable"].map((name) => ({
-                  $ref: `#/components/schemas/${name}`,
-                })),
-              },
-            },
-          },
         },
       },
     },
@@ -117,7 +108,7 @@ const probes = {
       responses: {
         "200": {
           description: "OpenAPI 3.1",
-          content: { "application/json": { schema: { type: "object", required: ["openapi", "paths"] } } },
+          content: { "application/json": { schema: { type: "object" } } },
         },
       },
     },
@@ -234,7 +225,7 @@ const webSocket = {
       "426": fault("The request is no WebSocket handshake"),
       "429": { ...fault("Too much from this address, or of this user"), headers: retryAfter },
       "503": {
-        ...fault("The node is full or going away, or its broker cannot be reached"),
+        ...fault("The node is full or going away, or its broker cannot be reached", "NotReady"),
         headers: retryAfter,
       },
     },

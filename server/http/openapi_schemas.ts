@@ -43,7 +43,7 @@ const topic = { ...string, pattern: TOPIC_PATTERN };
 
 /** What every problem has. */
 const problem = {
-  type: { ...string, description: "`about:blank`: no more than the status says" },
+  type: { const: ProblemType.Blank, description: "No more than the status says" },
   title: { ...string, description: "The HTTP status in words" },
   status: { type: "integer", minimum: 400, maximum: 599 },
   detail: { ...string, description: "What is wrong, and what would be right" },
@@ -61,6 +61,7 @@ export const schemas = {
   Ready: object({ status: oneOf("ready") }),
   Problem: object(problem),
   BrokerUnavailable: object(brokerUnavailable),
+  NotReady: { oneOf: [ref("Problem"), ref("BrokerUnavailable")] },
   NotStored: object({
     ...brokerUnavailable,
     stored: list(object({ index: { ...count, description: "Place in the request, from 0" }, ...published })),
