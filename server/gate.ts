@@ -9,15 +9,16 @@ import { findToken } from "./auth/credentials.ts";
 import type { OriginPolicy } from "./auth/origin.ts";
 import { CloseCode } from "./close.ts";
 import type { HttpResponse, UpgradeAnswer, UpgradeRequest } from "./engine.ts";
-import { httpError, notFound } from "./http/answers.ts";
+import { notFound, notReady, problem } from "./http/answers.ts";
 import type { ConnectionLimits, Place, Refusal } from "./limits/connections.ts";
 import type { HandshakeOutcome } from "./observe/counters.ts";
 import { RejectWith } from "./options.ts";
 import { formats, negotiateFormat } from "./protocol/formats.ts";
+import { Readiness } from "./readiness.ts";
 import { Session, type SessionContext } from "./session.ts";
 
 const SESSION_ID_BYTES = 9;
-/** When a node that is going away, or has no keys to check a token with, may be asked again. */
+/** When a node that has no keys to check a token with, or has too many of a user's connections, may be asked again. */
 const RETRY_AFTER_SECONDS = 5;
 
 /** What the gate asks. */
@@ -26,7 +27,7 @@ export interface GateSettings {
   readonly origins: OriginPolicy;
   readonly addresses: ClientAddress;
   readonly limits: ConnectionLimits;
-  isReady(): boolean;
+  readiness(): Readiness;
 }
 
 /** A refusal in both of its forms: an HTTP status, and a close code for `rejectWith: "close"`. */
@@ -61,20 +62,17 @@ export class Gate {
 
   /** Answers at once, unless there is a token to check. */
   decide(request: UpgradeRequest): UpgradeAnswer<Session> | Promise<UpgradeAnswer<Session>> {
-    const { context, origins, addresses, limits, isReady } = this.settings;
+    const { context, origins, addresses, limits } = this.settings;
     const { options, counters, access } = context;
     if (request.path !== options.path) return { accept: false, response: notFound() };
-    if (!isReady()) {
-      counters.handshakes.draining++;
-      const retry = { "retry-after": String(RETRY_AFTER_SECONDS) };
-      return { accept: false, response: httpError(503, "The server is shutting down.", retry) };
-    }
+    const closed = this.whenNotReady();
+    if (closed !== undefined) return closed;
     const negotiated = negotiateFormat(request.headers.get("sec-websocket-protocol"));
     if (negotiated === undefined) {
       counters.handshakes.bad_subprotocol++;
       const known = formats.map((format) => format.subprotocol).join(" and ");
       const text = `None of the offered subprotocols is known; known are ${known}.`;
-      return { accept: false, response: httpError(400, text) };
+      return { accept: false, response: problem(400, text) };
     }
     const reject = (rejection: Rejection) => this.reject(rejection, negotiated);
     if (!origins.allows(request.headers.get("origin"), request.headers.get("host"))) return reject(badOrigin);
@@ -100,9 +98,24 @@ export class Gate {
       place.release();
       throw error;
     });
-    if (typeof answer !== "string") return this.admit(negotiated, place, answer);
+    if (typeof answer === "string") {
+      place.release();
+      return this.reject(this.denied(answer), negotiated);
+    }
+    // It may have begun to go away meanwhile.
+    const closed = this.whenNotReady();
+    if (closed === undefined) return this.admit(negotiated, place, answer);
     place.release();
-    return this.reject(this.denied(answer), negotiated);
+    this.settings.context.access.release(answer);
+    return closed;
+  }
+
+  /** Undefined while new connections are welcome. */
+  private whenNotReady(): UpgradeAnswer<Session> | undefined {
+    const readiness = this.settings.readiness();
+    if (readiness === Readiness.Ready) return undefined;
+    this.settings.context.counters.handshakes.draining++;
+    return { accept: false, response: notReady(readiness) };
   }
 
   private admit(negotiated: Negotiated, place: Place, access: Access | undefined): UpgradeAnswer<Session> {
@@ -155,5 +168,5 @@ function toRejection({ kind, retryAfterSeconds }: Refusal): Rejection {
 function refusal(status: number, text: string, retryAfterSeconds: number | undefined): HttpResponse {
   const retry = retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) };
   const challenge = status === 401 ? { "www-authenticate": "Bearer" } : {};
-  return httpError(status, text, { ...retry, ...challenge });
+  return problem(status, text, { ...retry, ...challenge });
 }

@@ -2,18 +2,19 @@
  * The composition root: makes the parts, wires them, and knows in which order they stop. Everything that decides
  * anything lives elsewhere.
  */
-import { randomInt } from "node:crypto";
 import { type BrokerSettings, pickBroker } from "./broker/pick.ts";
 import { retentions } from "./broker/retention.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EngineDelivery } from "./delivery.ts";
+import { Drain } from "./drain.ts";
 import type { Handlers, Listener } from "./engine.ts";
 import { pickEngine, runtimeName } from "./engines/pick.ts";
 import { Gate } from "./gate.ts";
 import { createGuards, type Guards } from "./guards.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { route } from "./http/routes.ts";
+import { Router } from "./http/router.ts";
+import { createRoutes } from "./http/routes.ts";
 import { Hub } from "./hub/hub.ts";
 import { SlowConsumers } from "./limits/slow_consumers.ts";
 import { Counters } from "./observe/counters.ts";
@@ -23,6 +24,7 @@ import { MetricsAccess, type Options } from "./options.ts";
 import { resolveOptions } from "./resolve.ts";
 import { Patterns } from "./patterns.ts";
 import { formats } from "./protocol/formats.ts";
+import { Readiness } from "./readiness.ts";
 import type { Session, SessionContext } from "./session.ts";
 import { VERSION } from "./version.ts";
 
@@ -32,8 +34,6 @@ const IDLE_MARGIN_SECONDS = 20;
 const SLOW_SCAN_MS = 1000;
 /** How often what nodes have seen is compared with what the broker has. */
 const BROKER_CHECK_SECONDS = 5;
-/** The most connections that the report of slow ones names. */
-const MAX_SLOW_REPORTED = 100;
 
 /** What the server takes from its surroundings; each has a default. */
 export interface Surroundings {
@@ -52,8 +52,8 @@ export interface Server {
    */
   reload(): void;
   /**
-   * Stops: nobody new is let in, everybody is told to reconnect elsewhere, what was sent leaves, connections close
-   * with 1001, and those that are not done by the deadline are cut. Calling it again waits for the same end.
+   * Stops: nobody new is let in, one client after the other is told to reconnect elsewhere, gets what was sent to it
+   * and is closed with 1001, and those that are not done by the deadline are cut. Calling it again waits for the same end.
    */
   close(): Promise<void>;
 }
@@ -87,7 +87,16 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     delivery,
     failed: (error) => log.error({ err: error }, "a subscription failed for a fault of ours"),
   });
-  const isReady = () => running.closing === undefined && hub.isAvailable;
+  const drain = new Drain({
+    clients: sessions,
+    delaySeconds: options.drainDelaySeconds,
+    windowSeconds: options.reconnectWindowSeconds,
+    timeoutSeconds: options.shutdownTimeoutSeconds,
+    clock,
+    log,
+  });
+  const readiness = () =>
+    drain.isUnderWay ? Readiness.Draining : hub.isAvailable ? Readiness.Ready : Readiness.BrokerUnavailable;
   const slow = new SlowConsumers<Session>((bytes) => metrics.observeBackpressure(bytes));
   const metrics = createMetrics({
     counters,
@@ -101,7 +110,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       subscriptions: () => hub.subscriptionCount,
       queuedBytes: () => running.listener?.queuedBytes ?? 0,
       slowConsumers: () => slow.count,
-      ready: isReady,
+      ready: () => readiness() === Readiness.Ready,
     },
   });
   const presence = new Patterns();
@@ -124,7 +133,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     clock,
     log,
   };
-  const handlers = createHandlers(context, guards, metrics, isReady);
+  const handlers = createHandlers(context, guards, metrics, drain, readiness);
   const stopScan = clock.every(SLOW_SCAN_MS, () => slow.scan(sessions, clock.now()));
   const stop = () => {
     stopScan();
@@ -151,17 +160,9 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   delivery.listener = listener;
   const shutDown = async () => {
     log.info({ connections: sessions.size }, "shutting down");
-    const gone = listener.close();
-    const deadlineMs = options.shutdownTimeoutSeconds * 1000;
-    for (const session of sessions) {
-      session.leave(randomInt(options.reconnectWindowSeconds * 1000 + 1), deadlineMs);
-    }
-    const cancelDeadline = clock.after(deadlineMs, () => {
-      log.warn({ connections: sessions.size }, "cutting connections that did not close in time");
-      for (const session of sessions) session.terminate();
-    });
-    await gone;
-    cancelDeadline();
+    await drain.start();
+    await listener.close();
+    drain.finished();
     stop();
     await hub.close();
     log.info("stopped");
@@ -216,31 +217,30 @@ function createHandlers(
   context: SessionContext,
   guards: Guards,
   metrics: Metrics,
-  isReady: () => boolean,
+  drain: Drain,
+  readiness: () => Readiness,
 ): Handlers<Session> {
-  const { options, counters, sessions, slow, clock, log } = context;
-  const gate = new Gate({ ...guards, context, isReady });
-  const routes = {
+  const { options, hub, counters, sessions, slow, clock, log } = context;
+  const gate = new Gate({ ...guards, context, readiness });
+  const routes = createRoutes({
     webSocketPath: options.path,
-    isReady,
+    maxMessageBytes: options.maxMessageBytes,
+    readiness,
     metrics: options.metrics === MetricsAccess.Off ? undefined : {
       needsKey: options.metrics === MetricsAccess.Key,
       contentType: metrics.contentType,
       text: () => metrics.text(),
     },
-    apiKeys: guards.apiKeys,
-    slow() {
-      slow.scan(sessions, clock.now());
-      const connections = slow.report(MAX_SLOW_REPORTED).map(({ peer, ...figures }) => ({
-        ...{ session: peer.id, user: peer.user ?? null },
-        ...figures,
-      }));
-      return { count: slow.count, queuedBytes: slow.queuedBytes, connections };
-    },
-  };
+    ...{ hub, clock, slow, connections: sessions },
+    keepsPresence: context.subscriptions.keepsPresence,
+    published: () => counters.publications++,
+    scanSlow: () => slow.scan(sessions, clock.now()),
+    drain: () => void drain.start(),
+  });
+  const router = new Router(routes, guards.apiKeys);
   return {
     upgrade: (request) => gate.decide(request),
-    http: (request) => route(request, routes),
+    http: (request) => router.answer(request),
     open: (socket) => socket.data.opened(socket),
     abandoned: (session) => session.abandoned(),
     message: (socket, message) => socket.data.received(message),

@@ -73,6 +73,8 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   // The heartbeat's.
   pulse: Pulse = Pulse.Resting;
   heartbeatSlot = -1;
+  /** By the server's clock; whole, because a fraction would take an object of its own. */
+  openedSecond = 0;
 
   private readonly context: SessionContext;
   private readonly place: Place | undefined;
@@ -108,6 +110,15 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     return this.access?.user;
   }
 
+  /** What limits per address count it by. */
+  get address(): string {
+    return this.place?.address ?? "";
+  }
+
+  get subscriptionCount(): number {
+    return this.topics?.count ?? 0;
+  }
+
   /** Undefined when it is not open. */
   get socket(): Socket<Session> | undefined {
     return "socket" in this.state ? this.state.socket : undefined;
@@ -122,8 +133,9 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   }
 
   opened(socket: Socket<Session>): void {
-    const { sessions, heartbeat, deadlines, counters, options } = this.context;
+    const { sessions, heartbeat, deadlines, counters, options, clock } = this.context;
     if (this.state.kind === "rejected") return socket.close(this.state.code, closeReason(this.state.code));
+    this.openedSecond = Math.floor(clock.now() / 1000);
     this.state = { kind: this.access === undefined ? "unauthenticated" : "open", socket };
     this.place?.opened();
     counters.handshakes.accepted++;
@@ -215,6 +227,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
       this.send({ type: "drain", reconnectAfterMs, deadlineMs });
       this.close(CloseCode.GoingAway);
     });
+  }
+
+  /** The operator wants it gone. */
+  disconnect(): void {
+    this.close(CloseCode.Disconnected);
   }
 
   terminate(): void {

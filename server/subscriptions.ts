@@ -67,6 +67,10 @@ export class Subscriptions {
     this.subscriber = subscriber;
   }
 
+  get count(): number {
+    return this.topics.size;
+  }
+
   /** Topics and patterns, those that are being opened too. */
   names(): IterableIterator<string> {
     return this.topics.keys();

@@ -4,7 +4,9 @@
  */
 
 const MAX_TOPIC_LENGTH = 200;
-const TOPIC = new RegExp(`^[A-Za-z0-9_\\-.:/@=,;]{1,${MAX_TOPIC_LENGTH}}$`);
+/** What a topic is, as a regular expression for JSON Schema too. */
+export const TOPIC_PATTERN = `^[A-Za-z0-9_\\-.:/@=,;]{1,${MAX_TOPIC_LENGTH}}$`;
+const TOPIC = new RegExp(TOPIC_PATTERN);
 /** Tokens hold no dot, so there is one way only to read a text: the check takes linear time. */
 const TOKENS = /^(?:(?:\*|[A-Za-z0-9_\-:/@=,;]*)\.)*(?:\*|>|[A-Za-z0-9_\-:/@=,;]*)$/;
 

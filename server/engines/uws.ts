@@ -112,11 +112,14 @@ function headOf(request: NativeRequest, response: NativeResponse): RequestHead {
   };
 }
 
-function respond(native: NativeResponse, answer: HttpResponse): void {
+function respond(native: NativeResponse, answer: HttpResponse, headOnly = false): void {
   native.cork(() => {
     native.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ""}`);
     for (const [name, value] of Object.entries(answer.headers)) native.writeHeader(name, value);
-    native.end(answer.body);
+    if (!headOnly) return void native.end(answer.body);
+    // The engine would send the body of an answer to HEAD too, and given the length it drops the next request.
+    native.writeHeader("content-length", String(Buffer.byteLength(answer.body)));
+    native.endWithoutBody();
   });
 }
 
@@ -189,7 +192,7 @@ function handleHttp<Data>(
       ? chunks[0]
       : new Uint8Array(Buffer.concat(chunks));
     void listener.answerHttp({ ...head, body }).then((answer) => {
-      if (!client.gone) respond(native, answer);
+      if (!client.gone) respond(native, answer, head.method === "HEAD");
     });
   });
 }

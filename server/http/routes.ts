@@ -1,20 +1,27 @@
-/** The plain HTTP side of the port: health for balancers, metrics, the API, and clear answers to those who meant a WebSocket. */
-import type { ApiKeys } from "../auth/api_keys.ts";
-import type { HttpRequest, HttpResponse } from "../engine.ts";
-import { httpError, json, notFound } from "./answers.ts";
+/**
+ * Every route of the port: probes for balancers, metrics, the API behind its key, and a clear answer to those who meant
+ * a WebSocket. What a route does stands in the file of its noun; what it looks at comes in as an {@link Administration}.
+ */
+import type { HttpResponse } from "../engine.ts";
+import { Readiness } from "../readiness.ts";
+import { json, notFound, notReady, problem } from "./answers.ts";
+import { type ConnectionsSettings, disconnect, listConnections, listSlow } from "./connections.ts";
+import { openApi } from "./openapi.ts";
+import { publish, type PublishSettings } from "./publish.ts";
+import type { Answer, Route } from "./router.ts";
+import { listTopics, showTopic, type TopicsSettings } from "./topics.ts";
 
-/** What is behind the routes. */
-export interface Routes {
+/** What the HTTP side sees of the server, and what it can do with it. */
+export interface Administration extends PublishSettings, TopicsSettings, ConnectionsSettings {
+  readonly hub: PublishSettings["hub"] & TopicsSettings["hub"];
   /** Path of the WebSocket endpoint. */
   readonly webSocketPath: string;
-  /** Whether new connections are welcome. */
-  isReady(): boolean;
+  /** Whether new connections are welcome, and if not why. */
+  readiness(): Readiness;
   /** Undefined where there are none to be had. */
   readonly metrics: MetricsRoute | undefined;
-  /** Undefined where the API is off. */
-  readonly apiKeys: ApiKeys | undefined;
-  /** The connections that read too slowly, the worst first. */
-  slow(): unknown;
+  /** Begins the drain, if nobody has. */
+  drain(): void;
 }
 
 export interface MetricsRoute {
@@ -23,57 +30,46 @@ export interface MetricsRoute {
   text(): Promise<string>;
 }
 
-/** Answers one request. */
-export function route(request: HttpRequest, routes: Routes): HttpResponse | Promise<HttpResponse> {
-  switch (request.path) {
-    case "/health":
-      return forReading(request, () => json(200, { status: "ok" }));
-    case "/ready":
-      return forReading(
-        request,
-        () =>
-          routes.isReady()
-            ? json(200, { status: "ready" })
-            : json(503, { status: "draining" }, { "retry-after": "5" }),
-      );
-    case "/metrics":
-      return forReading(request, () => metrics(request, routes));
-    case "/api/slow":
-      return forReading(request, () => withKey(request, routes, () => json(200, routes.slow())));
-    case routes.webSocketPath:
-      return httpError(426, "This is a WebSocket endpoint: connect with a WebSocket client (RFC 6455).", {
-        upgrade: "websocket",
-        connection: "Upgrade",
-      });
-    default:
-      return notFound();
-  }
+export function createRoutes(server: Administration): readonly Route[] {
+  const document = openApi(server.webSocketPath);
+  const open = { method: "GET", needsKey: false } as const;
+  const get = { method: "GET", needsKey: true } as const;
+  const post = { method: "POST", needsKey: true } as const;
+  return [
+    { ...open, path: "/health", answer: () => json(200, { status: "ok" }) },
+    { ...open, path: "/ready", answer: () => ready(server.readiness()) },
+    { ...open, path: "/metrics", needsKey: server.metrics?.needsKey ?? false, answer: () => metrics(server) },
+    { ...open, path: server.webSocketPath, answer: upgradeRequired },
+    { ...open, path: "/api/openapi.json", answer: () => json(200, document) },
+    { ...post, path: "/api/publish", answer: (request) => publish(request, server) },
+    { ...get, path: "/api/topics", answer: (request) => listTopics(request, server) },
+    { ...get, path: "/api/topics/{topic}", answer: (request, rest) => showTopic(request, rest, server) },
+    { ...get, path: "/api/connections", answer: (request) => listConnections(request, server) },
+    { ...get, path: "/api/slow", answer: (request) => listSlow(request, server) },
+    { ...post, path: "/api/disconnect", answer: (request) => disconnect(request, server) },
+    { ...post, path: "/api/drain", answer: () => drain(server) },
+  ];
 }
 
-type Answer = HttpResponse | Promise<HttpResponse>;
-
-function forReading(request: HttpRequest, answer: () => Answer): Answer {
-  if (request.method === "GET" || request.method === "HEAD") return answer();
-  return httpError(405, "This path answers GET and HEAD.", { allow: "GET, HEAD" });
+function ready(readiness: Readiness): HttpResponse {
+  return readiness === Readiness.Ready ? json(200, { status: "ready" }) : notReady(readiness);
 }
 
-function withKey(request: HttpRequest, { apiKeys }: Routes, answer: () => Answer): Answer {
-  if (apiKeys === undefined) {
-    return httpError(403, "The HTTP API is off: the operator turns it on with --api-key-file.");
-  }
-  if (apiKeys.accepts(request.headers.get("authorization"))) return answer();
-  return httpError(401, "This needs the header Authorization: Bearer with an API key.", {
-    "www-authenticate": "Bearer",
-  });
-}
-
-function metrics(request: HttpRequest, routes: Routes): Answer {
-  const { metrics } = routes;
+function metrics({ metrics }: Administration): Answer {
   if (metrics === undefined) return notFound();
-  const answer = async () => ({
-    status: 200,
-    headers: { "content-type": metrics.contentType, "cache-control": "no-store" },
-    body: await metrics.text(),
+  const headers = { "content-type": metrics.contentType, "cache-control": "no-store" };
+  return metrics.text().then((body) => ({ status: 200, headers, body }));
+}
+
+function upgradeRequired(): HttpResponse {
+  return problem(426, "This is a WebSocket endpoint: connect with a WebSocket client (RFC 6455).", {
+    upgrade: "websocket",
+    connection: "Upgrade",
   });
-  return metrics.needsKey ? withKey(request, routes, answer) : answer();
+}
+
+function drain(server: Administration): HttpResponse {
+  const connections = server.connections.size;
+  server.drain();
+  return json(202, { status: Readiness.Draining, connections });
 }

@@ -46,8 +46,9 @@ type Stage = typeof Stage[keyof typeof Stage];
 
 /** One of the places that connections may take, held from the handshake on. Who holds it must release it. */
 export class Place {
+  /** The key that it counts for. */
+  readonly address: string;
   private readonly counts: Counts;
-  private readonly address: string;
   private stage: Stage;
 
   /** Only {@link ConnectionLimits.arrive} makes one. */
