@@ -12,6 +12,8 @@ import type { Subscriber, Subscriptions } from "./subscriptions.ts";
 export interface Commander extends Subscriber {
   readonly permissions: Permissions;
   readonly subscriptions: Subscriptions;
+  /** As {@link permissions} say; what was allowed last is known. */
+  mayPublish(topic: string): boolean;
   /** Sends to every connection of this node that may hear it. Answers to how many. */
   broadcast(data: unknown): number;
   /** Counts a publication that was stored. */
@@ -27,8 +29,8 @@ export function execute(
   const { id } = command;
   switch (command.type) {
     case "publish":
-      if (allows(from, Action.Publish, command)) publish(command, from, hub);
-      return;
+      if (!from.mayPublish(command.topic)) return from.refuse(ErrorCode.Forbidden, forbidden.publish, id);
+      return publish(command, from, hub);
     case "subscribe":
       if (!allows(from, Action.Subscribe, command)) return;
       if (command.presence && !allows(from, Action.Presence, command)) return;

@@ -212,7 +212,7 @@ export const optionSpecs = {
     "seconds",
     1,
     255,
-    "how long a request may take to arrive (engine uws: always 10)",
+    "how long a request may take to arrive (engine uws: always 10; bun: 10 for its head)",
   ),
 
   // When they cannot keep up.

@@ -84,6 +84,8 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   private guard: MessageGuard | undefined = undefined;
   private topics: Subscriptions | undefined = undefined;
   private errorCount = 0;
+  /** The topic that was published to last, with the present permissions: most clients have few. */
+  private publishTopic: string | undefined = undefined;
 
   constructor(context: SessionContext, { id, format, access, place }: Admission) {
     this.context = context;
@@ -271,6 +273,13 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     this.refuse(ErrorCode.Internal, "The command failed for a fault of the server.", id);
   }
 
+  mayPublish(topic: string): boolean {
+    if (topic === this.publishTopic) return true;
+    const may = this.permissions.allows(Action.Publish, topic);
+    if (may) this.publishTopic = topic;
+    return may;
+  }
+
   published(): void {
     this.context.counters.publications++;
   }
@@ -347,6 +356,7 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
       return;
     }
     this.access = access;
+    this.publishTopic = undefined;
     if (this.guard !== undefined) this.guard.user = access.buckets;
     if (this.state.kind === "unauthenticated") this.state = { kind: "open", socket: this.state.socket };
     this.awaitExpiry(access);

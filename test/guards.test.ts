@@ -200,6 +200,18 @@ for (const engine of ["auto", "ts"] as const) {
         assertEquals((await client.closed())?.code, 4002);
       });
 
+      it("that are refreshed may take away the right to publish where the client just did", async () => {
+        const { url } = await startWithTokens();
+        const client = await joinRaw(`${url}?token=${await sign("ann", everything)}`);
+        const publish = async () =>
+          (await ask(client, { type: "publish", id: 1, topic: "t", data: 1 }))["type"];
+        assertEquals([await publish(), await publish()], ["ack", "ack"]);
+        await ask(client, { type: "auth", id: 2, token: await sign("ann") });
+        assertEquals([await publish(), await publish()], ["error", "error"]);
+        await ask(client, { type: "auth", id: 3, token: await sign("ann", everything) });
+        assertEquals(await publish(), "ack");
+      });
+
       it("follow a key that is rotated: the old ones are refused, their connections stay", async () => {
         const file = join(directory, "secret");
         const [first, second] = ["1".repeat(32), "2".repeat(32)];

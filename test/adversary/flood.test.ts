@@ -1,6 +1,6 @@
 /** One connection that sends fifty times what it may, while a hundred others do their work. */
 import { Buffer } from "node:buffer";
-import { describe, it } from "node:test";
+import { after, describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { CountingSubscriber } from "../helpers/counting_subscriber.ts";
 import { Events } from "../helpers/events.ts";
@@ -17,14 +17,16 @@ const EACH = 30;
 
 for (const engine of ownEngines) {
   describe(`a flood on ${engine}`, { skip: await whyNot(engine) }, () => {
+    let watcher: CountingSubscriber | undefined;
+    after(() => watcher?.destroy());
     const start = stage(engine);
 
     it("gets what its rate allows, refusals, then 4009, while everything of the others is done in order", async () => {
       const server = await start({ messageRate: RATE }, { clock: new ManualClock() });
       const woken = new Events<void>();
       const expected = RATE.burst + OTHERS * EACH;
-      const watcher = new CountingSubscriber(server.url, "t", expected, () => woken.wake());
-      await woken.until(() => watcher.isSubscribed, "the subscription");
+      const watching = watcher = new CountingSubscriber(server.url, "t", expected, () => woken.wake());
+      await woken.until(() => watching.isSubscribed, "the subscription");
       const flood = await joinRaw(server.url);
       const others = await Promise.all(Array.from({ length: OTHERS }, () => joinRaw(server.url)));
       const publish = (id: number, data: string) => JSON.stringify({ type: "publish", id, topic: "t", data });
@@ -55,13 +57,15 @@ for (const engine of ownEngines) {
         );
         assert(acks.every(({ offset }, i) => i === 0 || offset > acks[i - 1].offset));
       }
-      await woken.until(() => watcher.count === expected || watcher.fault !== undefined, "all publications");
-      assertEquals(watcher.fault, undefined);
+      await woken.until(
+        () => watching.count === expected || watching.fault !== undefined,
+        "all publications",
+      );
+      assertEquals(watching.fault, undefined);
       // Nothing came behind them: the next offset is the next one.
       const last = await ask(others[0] as RawClient, { type: "publish", id: 0, topic: "t", data: "" });
       assertEquals(last["offset"], expected + 1);
       assertEquals(await metric(server, "millrace_rate_limited_total"), RATE.burst + 1);
-      watcher.destroy();
     });
 
     it("of what is no command costs its rate too", async () => {

@@ -86,8 +86,11 @@ for (const engine of ownEngines) {
       }
       if (isOurs || LONG) {
         const dripping = setInterval(step, 100);
-        await Promise.all(slow.map(({ client }) => client.gone()));
-        clearInterval(dripping);
+        try {
+          await Promise.all(slow.map(({ client }) => client.gone()));
+        } finally {
+          clearInterval(dripping);
+        }
         if (!isOurs) assertLess(performance.now() - startMs, NATIVE_DEADLINE_MS);
         await serveGuests(server, () => {});
       }

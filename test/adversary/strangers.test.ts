@@ -145,12 +145,14 @@ for (const engine of ownEngines) {
         second: Record<string, string>,
         status: number,
       ][] = [
-        ["X-Forwarded-For of one who is no proxy", {}, { "X-Forwarded-For": "192.0.2.1" }, {
+        ["X-Forwarded-For of one who is no proxy", { trustedProxies: ["10.0.0.0/8"] }, {
+          "X-Forwarded-For": "192.0.2.1",
+        }, {
           "X-Forwarded-For": "192.0.2.2",
         }, 429],
         [
           "Forwarded of one who is no proxy",
-          { forwardedHeader: "forwarded" },
+          { trustedProxies: ["10.0.0.0/8"], forwardedHeader: "forwarded" },
           { Forwarded: "for=192.0.2.1" },
           {
             Forwarded: "for=192.0.2.2",
