@@ -73,8 +73,6 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   // The heartbeat's.
   pulse: Pulse = Pulse.Resting;
   heartbeatSlot = -1;
-  /** By the server's clock; whole, because a fraction would take an object of its own. */
-  openedSecond = 0;
 
   private readonly context: SessionContext;
   private readonly place: Place | undefined;
@@ -117,6 +115,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     return this.place?.address ?? "";
   }
 
+  /** By the server's clock. */
+  get openedSecond(): number {
+    return this.place?.openedSecond ?? 0;
+  }
+
   get subscriptionCount(): number {
     return this.topics?.count ?? 0;
   }
@@ -135,9 +138,8 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   }
 
   opened(socket: Socket<Session>): void {
-    const { sessions, heartbeat, deadlines, counters, options, clock } = this.context;
+    const { sessions, heartbeat, deadlines, counters, options } = this.context;
     if (this.state.kind === "rejected") return socket.close(this.state.code, closeReason(this.state.code));
-    this.openedSecond = Math.floor(clock.now() / 1000);
     this.state = { kind: this.access === undefined ? "unauthenticated" : "open", socket };
     this.place?.opened();
     counters.handshakes.accepted++;

@@ -33,8 +33,9 @@ const FULL: Refusal = { kind: "full", retryAfterSeconds: 10 };
 const ADDRESS: Refusal = { kind: "address", retryAfterSeconds: 10 };
 const PENDING: Refusal = { kind: "pending", retryAfterSeconds: 1 };
 
-/** Who is there. */
+/** Who is there: what all places share. */
 interface Counts {
+  readonly clock: Clock;
   places: number;
   pending: number;
   /** Undefined when nothing is limited per address. */
@@ -48,6 +49,8 @@ type Stage = typeof Stage[keyof typeof Stage];
 export class Place {
   /** The key that it counts for. */
   readonly address: string;
+  /** When the connection was opened, by the clock; whole, because a fraction would take an object of its own. */
+  openedSecond = 0;
   private readonly counts: Counts;
   private stage: Stage;
 
@@ -69,6 +72,7 @@ export class Place {
     if (this.stage === Stage.Released) throw new TypeError("this place has been released");
     if (this.stage === Stage.Pending) this.counts.pending--;
     this.stage = Stage.Open;
+    this.openedSecond = Math.floor(this.counts.clock.now() / MS_PER_SECOND);
   }
 
   /** The connection has ended, or its handshake has failed or will not be finished. Doing it again changes nothing. */
@@ -96,7 +100,7 @@ export class ConnectionLimits {
     this.settings = settings;
     this.clock = clock;
     const perAddress = settings.maxConnectionsPerAddress > 0 ? new Map<string, number>() : undefined;
-    this.counts = { places: 0, pending: 0, perAddress };
+    this.counts = { clock, places: 0, pending: 0, perAddress };
     this.handshakes = new Cooling(clock, MAX_REMEMBERED_ADDRESSES);
   }
 
