@@ -4,22 +4,21 @@
  */
 import process from "node:process";
 import { after, describe, it } from "node:test";
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Cluster } from "./helpers/cluster.ts";
-import { Events } from "./helpers/events.ts";
-import { Follower } from "./helpers/follower.ts";
+import { Crowd } from "./helpers/crowd.ts";
 import { NatsServer, whyNoNats } from "./helpers/nats.ts";
-import { Publisher } from "./helpers/publisher.ts";
+import { Peer } from "./helpers/peer.ts";
 import { type Random, seededRandom } from "./helpers/random.ts";
 import { RedisServer, whyNoRedis } from "./helpers/redis.ts";
 import { stopProcesses, unlimitedFlags } from "./helpers/server.ts";
 import type { ServerProcess } from "./helpers/server_process.ts";
-import type { Published, Story } from "./helpers/story.ts";
+import { Tap } from "./helpers/tap.ts";
 
 const LONG = process.env["MILLRACE_LONG"] !== undefined;
-/** Another seed is another course of events: MILLRACE_SEED=7 npm run test:long -- cluster */
+/** Another seed is another course of events: `MILLRACE_SEED=7 npm run test:long -- cluster`. */
 const SEED = Number(process.env["MILLRACE_SEED"] ?? 1);
-const ACTIVITY_MS = LONG ? 60_000 : 5_000;
+const ACTIVITY_MS = LONG ? 60_000 : 4_000;
 const WHOLE_RUN = { timeout: 300_000 };
 
 const FOLLOWERS = 50;
@@ -30,16 +29,19 @@ const SHORT = "short.a";
 const TOPICS = [...KEPT, SHORT];
 const TOPICS_EACH = 3;
 
+/** Connections of a node that is restarted. */
+const MANY = LONG ? 10_000 : 2_000;
+const PER_ROOM = 100;
+const WINDOW_SECONDS = LONG ? 10 : 1;
+const WINDOW_PARTS = 10;
+
+/** Publications of which a node that has no use for them must hear nothing. */
+const UNHEARD = 200;
+
 const FLAGS = [
   ...unlimitedFlags,
-  ...[
-    "--handshake-rate",
-    "0",
-    "--history",
-    "kept.>:20000:600 short.>:8:600",
-    "--broker-timeout-seconds",
-    "2",
-  ],
+  ...["--handshake-rate", "0", "--max-connections-per-address", "0"],
+  ...["--history", "kept.>:20000:600 short.>:8:600", "--reconnect-window-seconds", String(WINDOW_SECONDS)],
 ];
 
 const brokers = [
@@ -51,82 +53,8 @@ function brokerFlags(name: string, url: string): string[] {
   return ["--broker", name, "--broker-urls", url];
 }
 
-/** Everybody who takes part, and what they have been told. */
-class Crowd {
-  readonly acknowledged = new Events<Published>();
-  readonly arrived = new Events<never>();
-  readonly followers: Follower[];
-  readonly publishers: Publisher[];
-
-  constructor(cluster: Cluster, random: Random) {
-    const urlOf = () => cluster.someUrl(random);
-    this.followers = Array.from({ length: FOLLOWERS }, (_, index) =>
-      new Follower({
-        topics: TOPICS.filter((_, number) => number !== index % (TOPICS.length + 1)).slice(0, TOPICS_EACH),
-        urlOf,
-        wake: () => this.arrived.wake(),
-      }));
-    this.publishers = Array.from({ length: PUBLISHERS }, (_, index) =>
-      new Publisher({
-        ...{ name: `p${index}`, topics: TOPICS, urlOf, restMs: 30, burst: 4 },
-        random: seededRandom(random.below(2 ** 31) + 1),
-        acknowledged: this.acknowledged,
-      }));
-  }
-
-  get stories(): Story[] {
-    return this.followers.flatMap(({ stories }) => [...stories.values()]);
-  }
-
-  /** Some go, in good order or not, and some come back. */
-  comeAndGo(random: Random): void {
-    const follower = random.pick(this.followers);
-    if (!follower.isFollowing) follower.follow();
-    else if (random.chance(0.5)) follower.leave(random.chance(0.5) ? "close" : "destroy");
-  }
-
-  /** Everybody is back, and has come as far as the last publication of every topic. */
-  async settle(): Promise<void> {
-    for (const publisher of this.publishers) await publisher.stop();
-    for (const follower of this.followers) if (!follower.isFollowing) follower.follow();
-    const ends = new Map<string, Published>();
-    for (const publisher of this.publishers) {
-      for (const published of await publisher.finish()) ends.set(published.topic, published);
-    }
-    const isAtEnd = ({ topic, place }: Story) =>
-      place?.epoch === ends.get(topic)?.epoch && place?.offset === ends.get(topic)?.offset;
-    const isThere = (follower: Follower) => follower.isLive && [...follower.stories.values()].every(isAtEnd);
-    try {
-      await this.arrived.until(() => this.followers.every(isThere), "everybody at the end of every topic");
-    } catch {
-      const late = this.followers.filter((follower) => !isThere(follower));
-      const places = late.flatMap(({ stories, isLive, node }) =>
-        [...stories.values()].filter((story) => !isAtEnd(story)).map(({ topic, place }) =>
-          `${topic} ${JSON.stringify(place)} live ${isLive} on ${node}`
-        )
-      );
-      throw new Error(`not at ${JSON.stringify([...ends.values()])}: ${places.slice(0, 10).join("; ")}`);
-    }
-  }
-
-  async end(): Promise<void> {
-    for (const follower of this.followers) follower.leave("destroy");
-    await Promise.all(this.publishers.map((publisher) => publisher.end()));
-  }
-
-  /** Whatever nobody has announced. */
-  faults(): string[] {
-    const byTopic = new Map(TOPICS.map((topic) => [topic, [] as Published[]]));
-    for (const published of this.acknowledged.all) byTopic.get(published.topic)?.push(published);
-    const places = this.acknowledged.all.map(({ topic, epoch, offset }) => `${topic} ${epoch} ${offset}`);
-    return [
-      ...this.publishers.flatMap(({ faults }) => faults),
-      ...this.followers.flatMap(({ faults }) => faults),
-      ...this.stories.flatMap(({ faults }) => faults),
-      ...this.stories.flatMap((story) => story.faultsOf(byTopic.get(story.topic) ?? [])),
-      ...(new Set(places).size < places.length ? ["two publications have the same place"] : []),
-    ];
-  }
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** The broker's server ends twice, with its data and without, and a node dies; meanwhile clients come and go. */
@@ -163,6 +91,34 @@ async function upheaval(
   }
 }
 
+function judge(crowd: Crowd, cluster: Cluster): void {
+  const { stories, acknowledged, publishers } = crowd;
+  const epochs = KEPT.map((topic) =>
+    new Set(acknowledged.all.filter((one) => one.topic === topic).map(({ epoch }) => epoch))
+  );
+  const figures = {
+    seed: SEED,
+    acknowledged: acknowledged.all.length,
+    refused: sum(publishers.map(({ refused }) => refused)),
+    recovered: sum(stories.map(({ recovered }) => recovered)),
+    unrecovered: sum(stories.map(({ unrecovered }) => unrecovered)),
+    holes: sum(stories.flatMap(({ chapters }) => chapters.map(({ holes }) => holes.length))),
+    epochs: epochs.map(({ size }) => size),
+  };
+  const context = JSON.stringify(figures);
+  if (LONG) console.log(context);
+  assertEquals(crowd.faults().slice(0, 20), [], context);
+  assertEquals(cluster.errors(), [], context);
+  // The data was lost once; otherwise the history reaches back as far as anybody asks.
+  assertEquals(figures.epochs, KEPT.map(() => 2), context);
+  const holes = stories.filter(({ topic }) => topic !== SHORT).flatMap(({ chapters }) =>
+    chapters.flatMap(({ holes }) => holes)
+  );
+  assertEquals(holes, [], context);
+  assert(figures.refused > 0 && figures.unrecovered > 0, context);
+  assertGreater(figures.recovered, FOLLOWERS, context);
+}
+
 for (const broker of brokers) {
   describe(`two nodes behind ${broker.name}`, { skip: broker.skip }, () => {
     after(stopProcesses);
@@ -174,12 +130,18 @@ for (const broker of brokers) {
         const server = await broker.start();
         const random = seededRandom(SEED);
         const cluster = await Cluster.start(2, [...FLAGS, ...brokerFlags(broker.name, server.url)]);
-        const crowd = new Crowd(cluster, random);
+        const urlOf = () => cluster.someUrl(random);
+        const crowd = new Crowd({
+          random,
+          followers: FOLLOWERS,
+          topicsOf: (index) =>
+            TOPICS.filter((_, at) => at !== index % (TOPICS.length + 1)).slice(0, TOPICS_EACH),
+          followerUrl: urlOf,
+          publishers: PUBLISHERS,
+          publishing: { topics: TOPICS, urlOf, restMs: 30, burst: 4 },
+        });
         try {
-          for (const follower of crowd.followers) follower.follow();
-          await crowd.arrived.until(() => crowd.followers.every(({ isLive }) => isLive), "all subscriptions");
-          for (const publisher of crowd.publishers) publisher.start();
-          await crowd.acknowledged.until((all) => all.length > 100, "publications");
+          await crowd.start();
           await upheaval(crowd, cluster, server.process, random);
           await crowd.settle();
           judge(crowd, cluster);
@@ -190,32 +152,94 @@ for (const broker of brokers) {
         }
       },
     );
+
+    it("do not tell a node what only others have subscribers for", async () => {
+      const server = await broker.start();
+      const tap = await Tap.open(server.process.port);
+      const tapped = server.url.replace(/\d+$/, String(tap.port));
+      const cluster = await Cluster.start(
+        2,
+        FLAGS,
+        (number) => brokerFlags(broker.name, number === 0 ? server.url : tapped),
+      );
+      const [here, there] = [await Peer.open(cluster.node(0).url), await Peer.open(cluster.node(1).url)];
+      try {
+        await here.ask({ type: "subscribe", topic: "busy" });
+        await there.ask({ type: "subscribe", topic: "quiet" });
+        for (let count = 0; count < UNHEARD; count++) {
+          await here.ask({ type: "publish", topic: "busy", data: 1 });
+        }
+        await here.messages(UNHEARD);
+        // What the broker had to say of them would have come before this.
+        await here.ask({ type: "publish", topic: "quiet", data: 1 });
+        await there.messages(1);
+        assert(tap.hasHeard("quiet") && !tap.hasHeard("busy"));
+        await there.ask({ type: "subscribe", topic: "busy" });
+        await here.ask({ type: "publish", topic: "busy", data: 1 });
+        await there.messages(2);
+        assert(tap.hasHeard("busy"));
+      } finally {
+        await Promise.all([here.close(), there.close()]);
+        await cluster.stop();
+        tap.close();
+        await server.process.remove();
+      }
+    });
   });
 }
 
-function judge(crowd: Crowd, cluster: Cluster): void {
-  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-  const figures = {
-    seed: SEED,
-    acknowledged: crowd.acknowledged.all.length,
-    refused: sum(crowd.publishers.map(({ refused }) => refused)),
-    recovered: sum(crowd.stories.map(({ recovered }) => recovered)),
-    unrecovered: sum(crowd.stories.map(({ unrecovered }) => unrecovered)),
-    holes: sum(crowd.stories.flatMap(({ chapters }) => chapters.map(({ holes }) => holes.length))),
-    epochs: KEPT.map((topic) =>
-      new Set(crowd.acknowledged.all.filter((one) => one.topic === topic).map(({ epoch }) => epoch)).size
-    ),
-  };
-  if (LONG) console.log(JSON.stringify(figures));
-  const context = JSON.stringify(figures);
-  assertEquals(crowd.faults().slice(0, 20), [], context);
-  assertEquals(cluster.errors(), [], context);
-  // The data was lost once; otherwise the history reaches back as far as anybody asks.
-  assertEquals(figures.epochs, KEPT.map(() => 2), context);
-  const holes = crowd.stories.filter(({ topic }) => topic !== SHORT).flatMap(({ chapters }) =>
-    chapters.flatMap(({ holes }) => holes)
-  );
-  assertEquals(holes, [], context);
-  assert(figures.refused > 0 && figures.unrecovered > 0, context);
-  assertGreater(figures.recovered, FOLLOWERS, context);
+describe("a rolling restart", { skip: whyNoRedis() }, () => {
+  after(stopProcesses);
+
+  it(`loses nothing for ${MANY} connections, which return spread over the window`, WHOLE_RUN, async () => {
+    const server = await RedisServer.start();
+    const cluster = await Cluster.start(2, [...FLAGS, ...brokerFlags("redis", server.url)]);
+    const rooms = Array.from({ length: MANY / PER_ROOM }, (_, index) => `kept.room.${index}`);
+    let nodeForFollowers = 0;
+    const crowd = new Crowd({
+      random: seededRandom(SEED),
+      followers: MANY,
+      topicsOf: (index) => [rooms[index % rooms.length] as string],
+      followerUrl: () => cluster.node(nodeForFollowers).url,
+      publishers: 2,
+      publishing: { topics: rooms, urlOf: () => cluster.node(1).url, restMs: 80, burst: 4 },
+    });
+    try {
+      await crowd.start();
+      const leaving = cluster.retire(0);
+      nodeForFollowers = 1;
+      leaving.signal("SIGTERM");
+      await crowd.arrived.until(
+        () => crowd.followers.every(({ isLive, node }) => isLive && node === "1"),
+        "everybody at the other node",
+      );
+      assertEquals(await leaving.exitCode(), 0);
+      await crowd.settle();
+      assertEquals(crowd.faults().slice(0, 20), []);
+      assertEquals(cluster.errors(), []);
+      for (const { recovered, unrecovered, chapters } of crowd.stories) {
+        assertEquals([recovered, unrecovered, chapters.length, chapters[0]?.holes], [1, 0, 1, []]);
+      }
+      assertSpread(crowd.followers.flatMap(({ drains }) => drains));
+    } finally {
+      await crowd.end();
+      await cluster.stop();
+      await server.process.remove();
+    }
+  });
+});
+
+/** Each part of the window has its share of the returns, as far as chance lets it. */
+function assertSpread(waitsMs: readonly number[]): void {
+  assertEquals(waitsMs.length, MANY);
+  const windowMs = WINDOW_SECONDS * 1_000;
+  assert(waitsMs.every((waitMs) => Number.isInteger(waitMs) && waitMs >= 0 && waitMs <= windowMs));
+  const parts = new Array<number>(WINDOW_PARTS).fill(0);
+  for (const waitMs of waitsMs) {
+    const part = Math.min(WINDOW_PARTS - 1, Math.floor(waitMs * WINDOW_PARTS / windowMs));
+    parts[part] = (parts[part] ?? 0) + 1;
+  }
+  const share = MANY / WINDOW_PARTS;
+  const deviation = Math.sqrt(share * (1 - 1 / WINDOW_PARTS));
+  for (const count of parts) assertLess(Math.abs(count - share), 6 * deviation, String(parts));
 }

@@ -44,7 +44,11 @@ export class Cluster {
   /** What the nodes have said that they should not have: warnings are for troubles, errors for faults of ours. */
   errors(): string[] {
     return [...this.running.values()].flatMap(({ output }) => output.all.join("").split("\n"))
-      .filter((line) => /"level":(50|60|"error"|"fatal")/.test(line) && !line.includes("the broker is away"));
+      .filter((line) =>
+        line.includes("PARTIAL") ||
+        /"level":(50|60|"error"|"fatal")/.test(line) && !line.includes("the broker is away") ||
+        line.includes("PARTIAL")
+      );
   }
 
   /** Takes the node away for the clients, before it goes. */
@@ -66,6 +70,8 @@ export class Cluster {
 
   private async add(number: number, own: readonly string[]): Promise<void> {
     const flags = ["--node", String(number), ...this.flags, ...own];
-    this.running.set(number, await spawnServer(defaultEngine, flags));
+    const node = await spawnServer(defaultEngine, flags);
+    await node.output.until((all) => all.join("").includes("the broker is there"), "the broker");
+    this.running.set(number, node);
   }
 }
