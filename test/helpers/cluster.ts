@@ -44,11 +44,7 @@ export class Cluster {
   /** What the nodes have said that they should not have: warnings are for troubles, errors for faults of ours. */
   errors(): string[] {
     return [...this.running.values()].flatMap(({ output }) => output.all.join("").split("\n"))
-      .filter((line) =>
-        line.includes("PARTIAL") ||
-        /"level":(50|60|"error"|"fatal")/.test(line) && !line.includes("the broker is away") ||
-        line.includes("PARTIAL")
-      );
+      .filter((line) => /"level":(50|60|"error"|"fatal")/.test(line) && !line.includes("the broker is away"));
   }
 
   /** Takes the node away for the clients, before it goes. */
