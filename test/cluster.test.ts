@@ -18,7 +18,7 @@ import { Tap } from "./helpers/tap.ts";
 const LONG = process.env["MILLRACE_LONG"] !== undefined;
 /** Another seed is another course of events: `MILLRACE_SEED=7 npm run test:long -- cluster`. */
 const SEED = Number(process.env["MILLRACE_SEED"] ?? 1);
-const ACTIVITY_MS = LONG ? 60_000 : 4_000;
+const ACTIVITY_MS = LONG ? 60_000 : 3_000;
 const WHOLE_RUN = { timeout: 300_000 };
 
 const FOLLOWERS = 50;
