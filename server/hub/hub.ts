@@ -239,7 +239,10 @@ export class Hub {
       if (--topic.recoveries === 0) topic.recent = [];
     };
     this.whenAnswered(() => this.broker.history(name, since, MAX_RECOVERED), (page) => {
-      this.recover(topic, joining, since, page);
+      if (page.epoch === topic.epoch) this.recover(topic, joining, since, page);
+      // The topic has started afresh: here already, or elsewhere, which will be heard of.
+      else if (topic.epoch !== epoch) this.join(name, topic, joining);
+      else topic.waiting.push(joining);
       done();
     }, (error) => {
       done();
@@ -251,7 +254,7 @@ export class Hub {
   private recover(topic: Topic, joining: Joining, since: Position, page: HistoryPage): void {
     const { epoch, offset } = topic;
     const lost = { epoch, offset, recovered: false, missed: [] };
-    if (!page.complete || page.epoch !== epoch) return joining.joined(lost);
+    if (!page.complete) return joining.joined(lost);
     // The client has seen more elsewhere than has come here yet: that is not delivered to it once more.
     if (since.offset > offset) return void topic.waiting.push(joining);
     const missed = page.messages.filter((publication) => publication.offset <= offset);

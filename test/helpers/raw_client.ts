@@ -54,6 +54,38 @@ export function closePayload(code: number, reason = ""): Buffer {
   return payload;
 }
 
+/** Cuts what a server sends into frames. */
+export class FrameReader {
+  private pending: Buffer = Buffer.alloc(0);
+
+  /** The frames that are whole with this chunk. */
+  *push(chunk: Buffer): Iterable<Frame> {
+    this.pending = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk]);
+    for (let frame = this.take(); frame !== undefined; frame = this.take()) yield frame;
+  }
+
+  private take(): Frame | undefined {
+    const bytes = this.pending;
+    if (bytes.length < 2) return undefined;
+    const [first = 0, second = 0] = bytes;
+    let length = second & 127;
+    let offset = 2;
+    if (length === 126) {
+      if (bytes.length < 4) return undefined;
+      length = bytes.readUInt16BE(2);
+      offset = 4;
+    } else if (length === 127) {
+      if (bytes.length < 10) return undefined;
+      length = Number(bytes.readBigUInt64BE(2));
+      offset = 10;
+    }
+    if (bytes.length < offset + length) return undefined;
+    this.pending = bytes.subarray(offset + length);
+    const payload = bytes.subarray(offset, offset + length);
+    return { fin: (first & 0x80) !== 0, rsv: (first >> 4) & 7, opcode: first & 15, payload };
+  }
+}
+
 export class RawClient {
   readonly frames = new Events<Frame>();
   /** The response head of the handshake, or everything that came when it was refused. */
@@ -64,7 +96,7 @@ export class RawClient {
   static last: RawClient | undefined = undefined;
   private static readonly connected = new Set<RawClient>();
   private readonly socket: Socket;
-  private pending: Buffer = Buffer.alloc(0);
+  private readonly reader = new FrameReader();
   private upgraded = false;
 
   private constructor(socket: Socket) {
@@ -191,32 +223,10 @@ export class RawClient {
       this.head = this.head.slice(0, end + 4);
       this.frames.wake();
     }
-    this.pending = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk]);
-    for (let frame = this.take(); frame !== undefined; frame = this.take()) {
+    for (const frame of this.reader.push(chunk)) {
       if (frame.opcode === Opcode.Text) this.textCount++;
       this.frames.push(frame);
     }
-  }
-
-  private take(): Frame | undefined {
-    const bytes = this.pending;
-    if (bytes.length < 2) return undefined;
-    const [first = 0, second = 0] = bytes;
-    let length = second & 127;
-    let offset = 2;
-    if (length === 126) {
-      if (bytes.length < 4) return undefined;
-      length = bytes.readUInt16BE(2);
-      offset = 4;
-    } else if (length === 127) {
-      if (bytes.length < 10) return undefined;
-      length = Number(bytes.readBigUInt64BE(2));
-      offset = 10;
-    }
-    if (bytes.length < offset + length) return undefined;
-    this.pending = bytes.subarray(offset + length);
-    const payload = bytes.subarray(offset, offset + length);
-    return { fin: (first & 0x80) !== 0, rsv: (first >> 4) & 7, opcode: first & 15, payload };
   }
 }
 

@@ -55,6 +55,11 @@ export class ServerProcess {
     return new ServerProcess(program, await freePort());
   }
 
+  /** 0 when it does not run. */
+  get pid(): number {
+    return this.child?.pid ?? 0;
+  }
+
   /** Resolves once it can be used, with what is in the folder. */
   async start(): Promise<void> {
     const { command, args, ready } = this.program;

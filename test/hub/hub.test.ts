@@ -3,17 +3,21 @@ import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import type { Broker, HistoryPage, Position, Publication, Receiver } from "../../server/broker/broker.ts";
 import { BrokerUnavailable } from "../../server/broker/broker.ts";
+import { pageOf } from "../../server/broker/history.ts";
 import { MemoryBroker } from "../../server/broker/memory.ts";
 import { Hub, type Joined } from "../../server/hub/hub.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
 import { seededRandom } from "../helpers/random.ts";
 
 const KEPT = 40;
+const RENEWED: Position = { epoch: "renewed", offset: 3 };
 
 /** A broker that takes its time: it answers, and delivers, when the test says so, in the order in which it was asked. */
 class SlowBroker extends MemoryBroker {
   readonly pending: (() => void)[] = [];
   isAway = false;
+  /** What there is once the topic has started afresh elsewhere, of which nothing has come here yet. */
+  renewed: readonly Publication[] | undefined = undefined;
 
   private later<Answer>(answer: () => Answer): Promise<Answer> {
     return new Promise((resolve, reject) =>
@@ -35,7 +39,9 @@ class SlowBroker extends MemoryBroker {
 
   override history(topic: string, since: Position | undefined, limit: number): HistoryPage {
     // Read now, and known later: more is published meanwhile.
-    const page = super.history(topic, since, limit);
+    const page = this.renewed === undefined
+      ? super.history(topic, since, limit)
+      : pageOf(RENEWED, since, limit, 1, (from, to) => this.renewed?.slice(from - 1, to) ?? []);
     return this.later(() => page) as unknown as HistoryPage;
   }
 }
@@ -43,6 +49,7 @@ class SlowBroker extends MemoryBroker {
 interface Stage {
   readonly hub: Hub;
   readonly broker: SlowBroker;
+  readonly receiver: Receiver;
   readonly delivered: [topic: string, offset: number, pattern: string | undefined][];
   /** Lets the broker answer the first of what it was asked, and everybody hear it. */
   answer(): Promise<void>;
@@ -51,6 +58,7 @@ interface Stage {
 function stage(deliver: (publication: Publication, pattern: string | undefined) => void = () => {}): Stage {
   const delivered: Stage["delivered"] = [];
   let broker: SlowBroker | undefined;
+  let told: Receiver | undefined;
   const hub = new Hub({
     createBroker(receiver: Receiver): Broker {
       const settings = {
@@ -58,6 +66,7 @@ function stage(deliver: (publication: Publication, pattern: string | undefined) 
         retentionOf: () => ({ messages: KEPT, seconds: 1000 }),
         clock: new ManualClock(),
       };
+      told = receiver;
       return broker = new SlowBroker(settings, receiver);
     },
     delivery: {
@@ -72,11 +81,12 @@ function stage(deliver: (publication: Publication, pattern: string | undefined) 
       throw error;
     },
   });
-  assert(broker !== undefined);
+  assert(broker !== undefined && told !== undefined);
   const asked = broker;
   return {
     hub,
     broker: asked,
+    receiver: told,
     delivered,
     async answer() {
       asked.pending.shift()?.();
@@ -128,6 +138,60 @@ describe("the hub", () => {
     await answer();
     assertEquals(outcomes, ["failed", "failed", "joined"]);
     assertEquals(hub.subscriberCount("t"), 1);
+  });
+
+  it("has those wait for a new epoch who come back while it has not come here, and tells each what that means", async () => {
+    const { hub, broker, receiver, answer } = stage();
+    const outcomes: unknown[] = [];
+    const join = (since?: Position) =>
+      hub.subscribe("t", {
+        since,
+        joined: ({ epoch, offset, recovered, missed }) =>
+          outcomes.push([epoch, offset, recovered, missed.map((publication) => publication.offset)]),
+        failed: (error) => {
+          throw error;
+        },
+      });
+    join();
+    await answer();
+    const { epoch: old } = await hub.publish("t", 1);
+    const { epoch } = RENEWED;
+    broker.renewed = [1, 2, 3].map((offset) => ({ topic: "t", data: offset, epoch, offset }));
+    outcomes.length = 0;
+    join({ epoch, offset: 1 });
+    join({ epoch: old, offset: 0 });
+    await answer();
+    await answer();
+    assertEquals(outcomes, []);
+    receiver.lost("t", epoch, 1, 0);
+    for (const publication of broker.renewed) receiver.deliver(publication);
+    await answer();
+    await answer();
+    assertEquals(outcomes, [[epoch, 3, true, [2, 3]], [epoch, 3, false, []]]);
+  });
+
+  it("asks again when the epoch changes here while the history is read", async () => {
+    const { hub, broker, receiver, answer } = stage();
+    const outcomes: unknown[] = [];
+    const join = (since?: Position) =>
+      hub.subscribe("t", {
+        since,
+        joined: ({ epoch, offset, recovered }) => outcomes.push([epoch, offset, recovered]),
+        failed: (error) => {
+          throw error;
+        },
+      });
+    join();
+    await answer();
+    const { epoch: old } = await hub.publish("t", 1);
+    outcomes.length = 0;
+    join({ epoch: old, offset: 0 });
+    broker.renewed = [];
+    receiver.lost("t", RENEWED.epoch, 1, RENEWED.offset);
+    await answer();
+    assertEquals(outcomes, []);
+    await answer();
+    assertEquals(outcomes, [[RENEWED.epoch, RENEWED.offset, false]]);
   });
 
   for (let seed = 1; seed <= 20; seed++) {
