@@ -67,7 +67,7 @@ export class Gate {
     if (!isReady()) {
       counters.handshakes.draining++;
       const retry = { "retry-after": String(RETRY_AFTER_SECONDS) };
-      return { accept: false, response: httpError(503, "The server is shutting down.", retry) };
+      return { accept: false, response: httpError(503, "The server takes no connections now.", retry) };
     }
     const negotiated = negotiateFormat(request.headers.get("sec-websocket-protocol"));
     if (negotiated === undefined) {
