@@ -42,6 +42,7 @@ export interface SubscribeRequest {
 
 /** Offsets of a topic that this connection missed: `from` to `to`, both included. */
 interface Gap {
+  readonly topic: string;
   readonly epoch: string;
   readonly from: number;
   to: number;
@@ -60,7 +61,8 @@ export class Subscriptions {
   private readonly settings: SubscriptionSettings;
   private readonly subscriber: Subscriber;
   private readonly topics = new Map<string, Opening | Live>();
-  private gaps: Map<string, Gap> | undefined = undefined;
+  /** In the order in which they began. */
+  private gaps: Gap[] | undefined = undefined;
 
   constructor(settings: SubscriptionSettings, subscriber: Subscriber) {
     this.settings = settings;
@@ -116,18 +118,20 @@ export class Subscriptions {
 
   /** A publication was left out for this connection. */
   missed({ topic, epoch, offset }: Position & { readonly topic: string }): void {
-    const gaps = this.gaps ??= new Map();
-    const gap = gaps.get(topic);
-    if (gap !== undefined && gap.epoch === epoch) gap.to = Math.max(gap.to, offset);
-    else gaps.set(topic, { epoch, from: offset, to: offset });
+    const gaps = this.gaps ??= [];
+    const last = gaps.findLast((gap) => gap.topic === topic);
+    // Left out once for the topic and once for a pattern.
+    if (last?.epoch === epoch && last.to === offset) return;
+    if (last?.epoch === epoch && last.to === offset - 1) last.to = offset;
+    else gaps.push({ topic, epoch, from: offset, to: offset });
   }
 
   /** There is room again: says what was missed, as long as the room lasts. */
   drained(): void {
-    for (const [topic, gap] of this.gaps ?? []) {
-      const status = this.subscriber.send({ type: "gap", topic, ...gap, reason: "slow" });
-      if (status === SendStatus.Dropped) return;
-      this.gaps?.delete(topic);
+    for (let gap = this.gaps?.shift(); gap !== undefined; gap = this.gaps?.shift()) {
+      if (this.subscriber.send({ type: "gap", ...gap, reason: "slow" }) !== SendStatus.Dropped) continue;
+      this.gaps?.unshift(gap);
+      return;
     }
     this.gaps = undefined;
   }
@@ -204,7 +208,7 @@ export class Subscriptions {
       hub.unwatch(topic);
     }
     if (!isWildcard(topic) && settings.keepsPresence(topic)) hub.exit(topic, this.member());
-    this.gaps?.delete(topic);
+    this.gaps = this.gaps?.filter((gap) => gap.topic !== topic);
   }
 
   private watch(topic: string, socket: Socket<unknown>): void {
