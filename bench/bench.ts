@@ -89,7 +89,9 @@ function parseOptions(args: string[]): Options | "help" {
       workloads: workload,
       runs: Math.ceil(runs),
       leastRuns: Math.min(LEAST_RUNS, Math.ceil(runs)),
-      budgetSeconds: budget === undefined ? Infinity : positive("budget-minutes", budget) * SECONDS_PER_MINUTE,
+      budgetSeconds: budget === undefined
+        ? Infinity
+        : positive("budget-minutes", budget) * SECONDS_PER_MINUTE,
     },
     run: {
       warmupSeconds: positive("warmup-seconds", values["warmup-seconds"]),
@@ -196,7 +198,9 @@ function announcePlan(plan: Plan, steps: readonly Step[], missing: Readonly<Reco
   for (const [name, reason] of Object.entries(missing)) console.log(`NOT MEASURED: ${name}: ${reason}`);
   const dropped = plan.notRun.filter(({ reason }) => reason.startsWith("no time"));
   for (const { cell, contenders } of dropped) {
-    console.log(`not run, no time: ${cell.workload} ${JSON.stringify(cell.parameters)}: ${contenders.join(", ")}`);
+    console.log(
+      `not run, no time: ${cell.workload} ${JSON.stringify(cell.parameters)}: ${contenders.join(", ")}`,
+    );
   }
   const minutes = (plan.estimateSeconds / SECONDS_PER_MINUTE).toFixed(1);
   console.log(

@@ -64,7 +64,9 @@ export async function startServer(launch: Launch, core: number): Promise<Server>
   folders.add(folder);
   const fill = (text: string): string =>
     text.replaceAll("{port}", String(port)).replaceAll("{folder}", folder);
-  for (const [name, text] of Object.entries(launch.files ?? {})) writeFileSync(join(folder, name), fill(text));
+  for (const [name, text] of Object.entries(launch.files ?? {})) {
+    writeFileSync(join(folder, name), fill(text));
+  }
   const child = start(launch.command.map(fill), core, launch.environment);
   const stopAll = async (): Promise<void> => {
     await stop(child.process);

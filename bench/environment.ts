@@ -61,12 +61,16 @@ function settingsOf({ load, seconds, warmupSeconds }: RunOptions): Record<string
   const mebibytes = (bytes: number): string => `${bytes / 2 ** 20} MiB`;
   return {
     "message limit": mebibytes(MAX_MESSAGE_BYTES),
-    "backpressure limit":
-      `${mebibytes(MAX_BACKPRESSURE_BYTES)} a connection where there is one; sockets over it are skipped, not closed`,
-    "compression": "off, or permessage-deflate without context takeover for messages of any size, shared compressor",
+    "backpressure limit": `${
+      mebibytes(MAX_BACKPRESSURE_BYTES)
+    } a connection where there is one; sockets over it are skipped, not closed`,
+    "compression":
+      "off, or permessage-deflate without context takeover for messages of any size, shared compressor",
     "pings and idle timeouts": "off, or longer than a run",
     "whole server":
-      `${serverFlags(setupOf({ workload: "echo", parameters: {} })).join(" ")}; with rates on, a limit that is ` +
+      `${
+        serverFlags(setupOf({ workload: "echo", parameters: {} })).join(" ")
+      }; with rates on, a limit that is ` +
       "checked and never reached; with history on, 100 messages for 600 s",
     "TLS": "the fixture's certificate, no session resumption by the client",
     "pinning": canPin
@@ -75,7 +79,8 @@ function settingsOf({ load, seconds, warmupSeconds }: RunOptions): Record<string
     "windows": `${warmupSeconds} s warm-up, ${seconds} s measured, a fresh server process each`,
     "load generator": `${load}, one process; its CPU time is in every sample`,
     "latency": "from the intended send time; capacity from a closed loop of 0.5 s in the same run",
-    "idle memory": "resident set between a fifth of the connections and all, after two garbage collections each",
+    "idle memory":
+      "resident set between a fifth of the connections and all, after two garbage collections each",
   };
 }
 

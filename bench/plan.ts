@@ -54,7 +54,8 @@ export function planRuns(questions: readonly Question[], wishes: Wishes, knowled
   const { asked, impossible } = pick(questions, wishes, knowledge);
   const secondsOf = (question: Question): number =>
     question.contenders.reduce((sum, name) => sum + knowledge.runSeconds(question.cell, name), 0);
-  const total = (of: readonly Question[]): number => of.reduce((sum, question) => sum + secondsOf(question), 0);
+  const total = (of: readonly Question[]): number =>
+    of.reduce((sum, question) => sum + secondsOf(question), 0);
   const leastRank = asked[0]?.rank ?? 0;
   const headlines = total(asked.filter(({ rank }) => rank === leastRank));
   const runs = headlines * wishes.runs <= wishes.budgetSeconds ? wishes.runs : wishes.leastRuns;

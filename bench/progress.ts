@@ -33,7 +33,9 @@ export class Progress {
 
   begins({ cell, contender, run }: Step): void {
     if (!this.#isTerminal) return;
-    const text = `${this.#done}/${this.#count}, ${this.#timeLeft()} left: ${cellKey(cell)}, ${contender}, run ${run}`;
+    const text = `${this.#done}/${this.#count}, ${this.#timeLeft()} left: ${
+      cellKey(cell)
+    }, ${contender}, run ${run}`;
     process.stdout.write(CLEAR_LINE + text.slice(0, (process.stdout.columns || 80) - 1));
   }
 
@@ -43,7 +45,9 @@ export class Progress {
     this.#samples.push(...samples);
     if (this.#isTerminal) process.stdout.write(CLEAR_LINE);
     for (const sample of samples.filter(({ failures }) => failures.length > 0)) {
-      console.log(`${sample.contender}, run ${sample.run}, ${cellKey(sample.cell)}: ${mainFigureText(sample)}`);
+      console.log(
+        `${sample.contender}, run ${sample.run}, ${cellKey(sample.cell)}: ${mainFigureText(sample)}`,
+      );
     }
     const key = cellKey(step.cell);
     const left = (this.#left.get(key) ?? 1) - 1;

@@ -112,13 +112,18 @@ export async function takeSample(
 }
 
 function loadCommand(runtime: RunOptions["load"], job: Job): string[] {
-  return [...runtimeCommand(runtime), fileURLToPath(new URL("./load/main.ts", import.meta.url)), JSON.stringify(job)];
+  return [
+    ...runtimeCommand(runtime),
+    fileURLToPath(new URL("./load/main.ts", import.meta.url)),
+    JSON.stringify(job),
+  ];
 }
 
 /** After this the load generator hangs, or its server does. */
 function mostSeconds({ connections, seconds, warmupSeconds, workload }: Job): number {
   const settling = workload === "idle" || workload === "churn" ? SETTLING_SECONDS : 0;
-  return 2 * warmupSeconds + seconds + RUN_SLACK_SECONDS + connections / SLACK_CONNECTIONS_PER_SECOND + settling;
+  return 2 * warmupSeconds + seconds + RUN_SLACK_SECONDS + connections / SLACK_CONNECTIONS_PER_SECOND +
+    settling;
 }
 
 /** A Redis of the run's own, which shares the load generator's core: its CPU time is not the server's. */

@@ -154,13 +154,16 @@ export function mainFigureText(sample: Sample): string {
 export function summarize(samples: readonly Sample[]): Summary[] {
   const names = [...new Set(samples.map((sample) => sample.contender))];
   const reference = new Map(
-    samples.filter((sample) => sample.contender === names[0]).map((sample) => [sample.run, mainFigure(sample)]),
+    samples.filter((sample) => sample.contender === names[0]).map((
+      sample,
+    ) => [sample.run, mainFigure(sample)]),
   );
   return names.map((name) => summaryOf(samples.filter((sample) => sample.contender === name), reference));
 }
 
 function summaryOf(own: readonly Sample[], reference: ReadonlyMap<number, number | undefined>): Summary {
-  const figure = (name: string) => own.map(({ failures, figures }) => failures.length > 0 ? undefined : figures[name]);
+  const figure = (name: string) =>
+    own.map(({ failures, figures }) => failures.length > 0 ? undefined : figures[name]);
   const ratios = own.map(({ figures }) => figures["deliveryRatio"]).filter((ratio) => ratio !== undefined);
   return {
     kind: "summary",

@@ -70,7 +70,8 @@ export const own: readonly Contender[] = [
     name: `engine-${name}`,
     protocol: "bare",
     startSeconds: runtime === "node" ? 0.5 : 0.2,
-    launch: (setup) => setup.workload === "server" ? "it has no formats" : launchEngine(engine, runtime, setup),
+    launch: (setup) =>
+      setup.workload === "server" ? "it has no formats" : launchEngine(engine, runtime, setup),
   })),
   ...variants.map(([name, engine, runtime]): Contender => ({
     name: `server-${name}`,

@@ -26,8 +26,12 @@ export function announce(url: string): void {
 }
 
 /** Certificate and key of a server on TLS: PEM files. */
-export const CERT_FILE: string = fileURLToPath(new URL("../../test/fixtures/localhost.cert.pem", import.meta.url));
-export const KEY_FILE: string = fileURLToPath(new URL("../../test/fixtures/localhost.key.pem", import.meta.url));
+export const CERT_FILE: string = fileURLToPath(
+  new URL("../../test/fixtures/localhost.cert.pem", import.meta.url),
+);
+export const KEY_FILE: string = fileURLToPath(
+  new URL("../../test/fixtures/localhost.key.pem", import.meta.url),
+);
 
 /**
  * Runs a full and synchronous garbage collection whenever SIGUSR2 arrives, and prints what is left: `memory` and the

@@ -137,7 +137,9 @@ export class FrameScanner implements Scanner {
     const first = this.#first;
     const isControl = (first & CONTROL_BIT) !== 0;
     if (!isControl) {
-      if (first !== this.#firstByte && first !== this.#otherFirstByte) throw new Error(`a frame begins with 0x${first.toString(16)}`);
+      if (first !== this.#firstByte && first !== this.#otherFirstByte) {
+        throw new Error(`a frame begins with 0x${first.toString(16)}`);
+      }
       if (this.#expectedBytes >= 0 && this.#length !== this.#expectedBytes) {
         throw new Error(`a message has ${this.#length} bytes instead of ${this.#expectedBytes}`);
       }

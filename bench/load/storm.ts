@@ -20,8 +20,10 @@ export async function runStorm(job: Job, failures: Failures): Promise<Storm> {
       handshakes++;
     }
   };
-  const shaking = Array.from({ length: job.inFlight }, () =>
-    shake().catch((error: unknown) => failures.add(`a handshake failed: ${(error as Error).message}`)));
+  const shaking = Array.from(
+    { length: job.inFlight },
+    () => shake().catch((error: unknown) => failures.add(`a handshake failed: ${(error as Error).message}`)),
+  );
   await failures.sleep(job.warmupSeconds);
   const start = { ...readClocks(job.serverPid), handshakes };
   await failures.sleep(job.seconds);

@@ -5,7 +5,7 @@
 import type { Buffer } from "node:buffer";
 import process from "node:process";
 import { cpuSeconds, residentBytes } from "../proc.ts";
-import { openConnections, opcodeOf } from "./connection.ts";
+import { opcodeOf, openConnections } from "./connection.ts";
 import type { Connection, Owner } from "./connection.ts";
 import { dialects } from "./dialects/pick.ts";
 import type { Failures } from "./failures.ts";

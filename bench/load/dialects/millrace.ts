@@ -26,7 +26,9 @@ function speak(format: Format): Dialect {
     greeted(step, payload, greeter, say) {
       const message = format.decode(payload);
       if (step === 0) {
-        if (message["type"] !== "welcome") throw new Error(`a ${message["type"]} came instead of the welcome`);
+        if (message["type"] !== "welcome") {
+          throw new Error(`a ${message["type"]} came instead of the welcome`);
+        }
         if (greeter.topic === undefined) return true;
         say(command({ type: "subscribe", topic: greeter.topic, id: SUBSCRIBE_ID }));
         return false;
@@ -44,7 +46,8 @@ function speak(format: Format): Dialect {
           : { type: "publish", topic, data: data.toString() },
       ),
     arriving: undefined,
-    check: (payload, data, sequence, greeter) => checkMessage(format.decode(payload), data, sequence, greeter),
+    check: (payload, data, sequence, greeter) =>
+      checkMessage(format.decode(payload), data, sequence, greeter),
   };
 }
 

@@ -47,7 +47,9 @@ export const mqtt: Dialect = {
   greeted(step, payload, { topic }, say) {
     const expected = step === 0 ? CONNACK : SUBACK;
     if (payload[0] !== expected || (payload.at(-1) ?? 1) !== 0) {
-      throw new Error(`${payload.toString("hex")} came instead of packet ${expected.toString(16)} with result 0`);
+      throw new Error(
+        `${payload.toString("hex")} came instead of packet ${expected.toString(16)} with result 0`,
+      );
     }
     if (step === 1 || topic === undefined) return true;
     say(packet(SUBSCRIBE, Buffer.from([0, PACKET_ID]), text(topic), Buffer.from([0])));

@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import { type Dialect, plain } from "./dialect.ts";
 
 const SUBSCRIPTION_ID = 1;
-const CONNECT = `CONNECT {"verbose":false,"pedantic":false,"tls_required":false,"echo":true,"lang":"bench"}\r\n`;
+const CONNECT =
+  `CONNECT {"verbose":false,"pedantic":false,"tls_required":false,"echo":true,"lang":"bench"}\r\n`;
 
 function withPayload(line: string, data: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${line} ${data.length}\r\n`), data, Buffer.from("\r\n")]);
