@@ -129,8 +129,8 @@ function* allQuestions(): Iterable<Question> {
     [...CORE, "server-bun", "server-uws", "server-ts-node", "server-ts-bun", "socketio", ...BROKERS],
     [...CORE, "server-bun", "server-ts-node"],
   );
-  yield ask(0, "idle", idle({}), [...CORE, "server-bun", "server-ts-node"]);
-  yield ask(5, "idle", idle({ connections: 1000 }), PUBLISHING, CORE);
+  yield ask(0, "idle", idle({}), [...CORE, "server-bun", "server-ts-node"], CORE);
+  yield ask(5, "idle", idle({ connections: 1000 }), PUBLISHING);
   yield ask(1, "fanout", fanout({ inFlight: 1 }), [...CORE, "server-bun", "server-ts-node", "socketio"]);
   for (const share of [0.25, 0.5, 0.75]) yield ask(1, "latency", { ...steady, share }, CORE);
   yield ask(1, "storm", { handshakes: 32, tls: false }, [...CORE, "server-bun", "server-ts-node"]);

@@ -51,6 +51,8 @@ export interface Server {
   readonly pid: number;
   /** What the server has said so far: an account for every garbage collection it was asked for. */
   readonly memory: readonly MemoryAccount[];
+  /** Why it does not run any more, in its own words; undefined while it does. */
+  lastWords(): string | undefined;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,8 @@ export async function startServer(launch: Launch, core: number): Promise<Server>
     writeFileSync(join(folder, name), fill(text));
   }
   const child = start(launch.command.map(fill), core, launch.environment);
+  const lastWords = (): string | undefined =>
+    running.has(child.process) ? undefined : `the server has ended: ${child.errors.trim()}`;
   const stopAll = async (): Promise<void> => {
     await stop(child.process);
     rmSync(folder, { recursive: true, force: true });
@@ -78,7 +82,7 @@ export async function startServer(launch: Launch, core: number): Promise<Server>
     const memory: MemoryAccount[] = [];
     if (launch.url !== undefined) {
       await listening(child, port);
-      return { url: fill(launch.url), pid, memory, stop: stopAll };
+      return { url: fill(launch.url), pid, memory, lastWords, stop: stopAll };
     }
     const line = await firstLine(child, LISTENING, START_SECONDS, (text) => {
       const account = MEMORY.exec(text)?.[1];
@@ -90,7 +94,7 @@ export async function startServer(launch: Launch, core: number): Promise<Server>
         `the process started does not listen on ${url} itself; name the program, not a wrapper`,
       );
     }
-    return { url, pid, memory, stop: stopAll };
+    return { url, pid, memory, lastWords, stop: stopAll };
   } catch (error) {
     await stopAll();
     throw error;

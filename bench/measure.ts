@@ -11,6 +11,7 @@ import { environmentOf } from "./environment.ts";
 import { TOPIC } from "./load/fanout.ts";
 import { WORKLOADS } from "./load/job.ts";
 import type { Workload } from "./load/job.ts";
+import { balancedOrder } from "./plan.ts";
 import type { Cell, Sample } from "./result.ts";
 import { setupOf, takeSample, warnIfNotPinned } from "./run.ts";
 import type { RunOptions } from "./run.ts";
@@ -170,9 +171,8 @@ async function measure(options: Options): Promise<Sample[]> {
   record(environmentOf(contenders, options.run));
   const samples: Sample[] = [];
   for (let run = 1; run <= runs; run++) {
-    for (let i = 0; i < contenders.length; i++) {
-      // Each run begins with another contender, so that none always follows the same one.
-      const contender = contenders[(i + run - 1) % contenders.length] as Contender;
+    for (const at of balancedOrder(contenders.length, run - 1)) {
+      const contender = contenders[at] as Contender; // an order holds indexes
       const sample = await takeSample(cellFor(options, contender), contender, run, options.run);
       samples.push(sample);
       record(sample);

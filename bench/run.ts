@@ -75,7 +75,9 @@ export function jobOf(
     ...(typeof subscribers === "number" && { connections: subscribers }),
     ...(typeof handshakes === "number" && { inFlight: handshakes }),
     workload: WORKLOADS.find((known) => known === workload) ?? "rooms",
-    ...server,
+    protocol: server.protocol,
+    url: server.url,
+    serverPid: server.serverPid,
   };
 }
 
@@ -87,7 +89,32 @@ export async function takeSample(
   options: RunOptions,
 ): Promise<Sample> {
   let memory: readonly MemoryAccount[] = [];
-  let outcome: Outcome;
+  let outcome: Outcome = { failures: [] };
+  try {
+    await withServer(cell, contender, async (server) => {
+      const job = jobOf(cell, options, server);
+      const answer = await runHelper(loadCommand(options.load, job), LOAD_CORE, mostSeconds(job));
+      outcome = JSON.parse(answer) as Outcome;
+      memory = server.memory;
+      const lastWords = server.lastWords();
+      if (lastWords !== undefined) outcome.failures.push(lastWords);
+    });
+  } catch (error) {
+    outcome = { failures: [(error as Error).message] };
+  }
+  return toSample(cell, contender.name, run, outcome, memory);
+}
+
+/** A server as a job wants it described, and what it has said. */
+export interface RunningServer
+  extends Pick<Job, "protocol" | "url" | "serverPid">, Pick<Server, "memory" | "lastWords"> {}
+
+/** Starts a contender for a cell, with a broker where the cell has one, and stops it after `use`. */
+export async function withServer(
+  cell: Cell,
+  contender: Contender,
+  use: (server: RunningServer) => Promise<void>,
+): Promise<void> {
   let redis: Server | undefined;
   let server: Server | undefined;
   try {
@@ -96,19 +123,13 @@ export async function takeSample(
     const launch = contender.launch({ ...setupOf(cell), redisUrl });
     if (typeof launch === "string") throw new Error(launch);
     server = await startServer(launch, SERVER_CORE);
-    const { pid, url } = server;
+    const { lastWords, memory, pid, url } = server;
     const protocol = launch.protocol ?? contender.protocol;
-    const job = jobOf(cell, options, { protocol, url, serverPid: pid });
-    const answer = await runHelper(loadCommand(options.load, job), LOAD_CORE, mostSeconds(job));
-    outcome = JSON.parse(answer) as Outcome;
-    memory = server.memory;
-  } catch (error) {
-    outcome = { failures: [(error as Error).message] };
+    await use({ protocol, url, serverPid: pid, memory, lastWords });
   } finally {
     await server?.stop();
     await redis?.stop();
   }
-  return toSample(cell, contender.name, run, outcome, memory);
 }
 
 function loadCommand(runtime: RunOptions["load"], job: Job): string[] {

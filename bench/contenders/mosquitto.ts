@@ -4,7 +4,11 @@ import type { Contender } from "../contender.ts";
 import { lacksEcho } from "../contender.ts";
 import { HOST, MAX_BACKPRESSURE_BYTES } from "./settings.ts";
 
+// It does not start with WebSocket listeners alone, as it does not count them; `user` holds when root starts it, whose
+// folder this is.
 const CONFIGURATION = `
+user root
+listener 0 {folder}/mqtt.sock
 listener {port} ${HOST}
 protocol websockets
 allow_anonymous true

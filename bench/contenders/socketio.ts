@@ -1,6 +1,7 @@
 /**
  * Socket.IO on its default engine: echo, or emit to a room.
- * Settings: WebSocket transport only, message limit 16 MiB, no compression, pings an hour apart; it
+ * Settings: WebSocket transport only, message limit 16 MiB, pings an hour apart; compression, when
+ * asked for, without context takeover and for all sizes; it
  * has no backpressure limit. Run by Node.
  */
 import { readFileSync } from "node:fs";
@@ -9,7 +10,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Server } from "socket.io";
 import { EVENT } from "../load/dialects/socketio.ts";
-import { port, publish, scheme, tls } from "./flags.ts";
+import { deflate, port, publish, scheme, tls } from "./flags.ts";
 import {
   announce,
   CERT_FILE,
@@ -29,7 +30,8 @@ const http = tls
 const server = new Server(http, {
   transports: ["websocket"],
   maxHttpBufferSize: MAX_MESSAGE_BYTES,
-  perMessageDeflate: false,
+  perMessageDeflate: deflate &&
+    { serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 0 },
   pingInterval: PING_MS,
   serveClient: false,
 });

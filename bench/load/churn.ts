@@ -38,5 +38,6 @@ export async function runChurn(job: Job, failures: Failures): Promise<Churn> {
   await churn(job.seconds);
   const endBytes = await scales.weigh();
   failures.end();
+  for (const connection of connections) connection.end();
   return { seconds: job.seconds, connections: replaced, startBytes, endBytes };
 }

@@ -27,7 +27,7 @@ const MILLISECONDS = 1e3;
 const NANOSECONDS_PER_MS = 1e6;
 /** A histogram of three digits, from a nanosecond to a minute. */
 const HISTOGRAM = { lowest: 1, highest: 60e9, figures: 3 };
-/** The window in which the capacity is measured. */
+/** The window in which the capacity is measured, unless the run's own is shorter. */
 const CAPACITY_SECONDS = 0.5;
 
 /** Messages at fixed times: number `n` is due `n / perSecond` after the start, on every connection in turn. */
@@ -128,9 +128,11 @@ export async function runLatency(job: Job, failures: Failures): Promise<Latency>
   const connections = await failures.unless(openConnections(job, closed, opening));
   closed.start(connections);
   await failures.sleep(job.warmupSeconds);
-  const capacity = await rateOf(closed, failures) / (isFanout ? job.connections : 1);
+  const capacity = await rateOf(closed, Math.min(CAPACITY_SECONDS, job.seconds), failures) /
+    (isFanout ? job.connections : 1);
   closed.stop();
   await drain(closed, failures);
+  const early = closed.complaint();
   const offered = capacity * job.share;
   const steady = new SteadyTraffic(job, offered, failures);
   steady.start(connections);
@@ -140,9 +142,10 @@ export async function runLatency(job: Job, failures: Failures): Promise<Latency>
   const end = readClocks(job.serverPid);
   steady.stop();
   await drain(steady, failures);
-  const complaint = closed.complaint() ?? steady.complaint();
+  const complaint = early ?? steady.complaint();
   if (complaint !== undefined) failures.add(complaint);
   failures.end();
+  for (const connection of connections) connection.end();
   return {
     ...windowOf(start, end),
     capacityPerSecond: capacity,
@@ -157,9 +160,9 @@ export async function runLatency(job: Job, failures: Failures): Promise<Latency>
   };
 }
 
-async function rateOf(traffic: Traffic, failures: Failures): Promise<number> {
+async function rateOf(traffic: Traffic, seconds: number, failures: Failures): Promise<number> {
   const before = traffic.delivered;
   const start = performance.now();
-  await failures.sleep(CAPACITY_SECONDS);
+  await failures.sleep(seconds);
   return (traffic.delivered - before) / (performance.now() - start) * MILLISECONDS;
 }

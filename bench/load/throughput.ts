@@ -83,7 +83,7 @@ export async function runThroughput(
 ): Promise<Throughput> {
   const opening = { count: job.connections, ...(topicOf && { topicOf }) };
   const connections = await failures.unless(openConnections(job, traffic, opening));
-  await failures.unless(openSlowConsumers(job, topicOf));
+  const slow = await failures.unless(openSlowConsumers(job, topicOf));
   traffic.start(connections);
   await failures.sleep(job.warmupSeconds);
   const start = snapshot(job, traffic);
@@ -96,6 +96,7 @@ export async function runThroughput(
   if (complaint !== undefined) failures.add(complaint);
   if (traffic.inspected === 0) failures.add("no message was compared as a whole");
   failures.end();
+  for (const connection of [...connections, ...slow]) connection.end();
   return {
     messages: end.messages - start.messages,
     ...windowOf(start, end),
@@ -106,10 +107,15 @@ export async function runThroughput(
 }
 
 /** Subscribers that never read; a server may skip them or close them. */
-async function openSlowConsumers(job: Job, topicOf: ((index: number) => string) | undefined): Promise<void> {
+async function openSlowConsumers(
+  job: Job,
+  topicOf: ((index: number) => string) | undefined,
+): Promise<Connection[]> {
   const owner: Owner = { progressed() {}, inspect() {}, failed() {} };
   const opening = { count: job.slowConsumers, from: job.connections, ...(topicOf && { topicOf }) };
-  for (const connection of await openConnections(job, owner, opening)) connection.pause();
+  const connections = await openConnections(job, owner, opening);
+  for (const connection of connections) connection.pause();
+  return connections;
 }
 
 /** Waits for what is under way; ends, as what is under way is bounded. */

@@ -8,5 +8,5 @@ export const bare: Dialect = {
   arriving: (data) => data,
 };
 
-/** The same with the topic in the query, for a location of nginx. */
-export const nchan: Dialect = { ...bare, target: (path, topic) => `${path}?topic=${topic}` };
+/** The same with the topic in the query, for a location of nginx that knows no connection without one. */
+export const nchan: Dialect = { ...bare, target: (path, topic = "none") => `${path}?topic=${topic}` };
