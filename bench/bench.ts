@@ -11,10 +11,10 @@ import { questions } from "./cells.ts";
 import { CODEC, takeCodecSamples } from "./codec_run.ts";
 import { builtIn, contenderNamed, unavailable } from "./contenders.ts";
 import { environmentOf } from "./environment.ts";
-import { loadSeconds, planRuns, stepsOf } from "./plan.ts";
+import { loadSeconds, NO_TIME, planRuns, stepsOf } from "./plan.ts";
 import type { Knowledge, Plan, Step, Wishes } from "./plan.ts";
 import { Progress } from "./progress.ts";
-import { workloads } from "./result.ts";
+import { cellKey, workloads } from "./result.ts";
 import type { Cell, Environment, ResultLine, Sample } from "./result.ts";
 import { setupOf, takeSample, warnIfNotPinned } from "./run.ts";
 import type { RunOptions } from "./run.ts";
@@ -65,7 +65,7 @@ function parseOptions(args: string[]): Options | "help" {
       workload: { type: "string", default: "" },
       runs: { type: "string" },
       seconds: { type: "string" },
-      "warmup-seconds": { type: "string", default: "0.5" },
+      "warmup-seconds": { type: "string" },
       load: { type: "string", default: "bun" },
       plan: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -94,8 +94,8 @@ function parseOptions(args: string[]): Options | "help" {
         : positive("budget-minutes", budget) * SECONDS_PER_MINUTE,
     },
     run: {
-      warmupSeconds: positive("warmup-seconds", values["warmup-seconds"]),
-      seconds: positive("seconds", values.seconds ?? "1"),
+      warmupSeconds: positive("warmup-seconds", values["warmup-seconds"] ?? (full ? "0.5" : "0.4")),
+      seconds: positive("seconds", values.seconds ?? (full ? "1" : "0.8")),
       load: values.load,
     },
     file: values.resume ?? values.out ?? defaultFile(),
@@ -145,7 +145,11 @@ function notHere(): Record<string, string> {
 
 /** The samples of a file that was begun on this machine with this commit. Throws a RangeError for another's. */
 function samplesOf(file: string, environment: Environment): Sample[] {
-  const lines = readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+  const text = readFileSync(file, "utf8");
+  // Whoever was interrupted while writing a line left the beginning of it.
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  if (whole.length < text.length) writeFileSync(file, whole);
+  const lines = whole.split("\n").filter((line) => line !== "");
   const records = lines.map((line) => JSON.parse(line) as ResultLine);
   const [first] = records;
   if (first?.kind !== "environment") throw new RangeError(`${file}: does not begin with an environment`);
@@ -164,21 +168,25 @@ async function takeStep(step: Step, run: RunOptions): Promise<Sample[]> {
 
 async function bench(options: Options): Promise<void> {
   const plan = planRuns(questions, options.wishes, knowledgeOf(options.run));
-  const missing = notHere();
   const environment: Environment = {
     ...environmentOf(builtIn, options.run),
-    unavailable: missing,
+    unavailable: notHere(),
     notRun: plan.notRun,
   };
   const done = options.resume ? samplesOf(options.file, environment) : [];
   const steps = stepsOf(plan, done);
-  announcePlan(plan, steps, missing);
-  if (options.planOnly) return;
+  const knowledge = knowledgeOf(options.run);
+  const secondsOf = ({ cell, contender }: Step): number => knowledge.runSeconds(cell, contender);
+  announcePlan(plan, steps, steps.reduce((sum, step) => sum + secondsOf(step), 0));
+  if (options.planOnly) {
+    for (const { cell, contenders } of plan.cells) console.log(`${cellKey(cell)}: ${contenders.join(", ")}`);
+    return;
+  }
+  console.log(`samples go to ${options.file}; after an interruption, --resume ${options.file} goes on`);
   warnIfNotPinned();
   mkdirSync(dirname(options.file), { recursive: true });
   if (!options.resume) writeFileSync(options.file, `${JSON.stringify(environment)}\n`);
-  const knowledge = knowledgeOf(options.run);
-  const progress = new Progress(steps, (step) => knowledge.runSeconds(step.cell, step.contender));
+  const progress = new Progress(steps, secondsOf);
   let failed = 0;
   for (const step of steps) {
     progress.begins(step);
@@ -193,19 +201,17 @@ async function bench(options: Options): Promise<void> {
   process.exitCode = failed > 0 ? 1 : 0;
 }
 
-/** Says how long it will take, and what is left out. */
-function announcePlan(plan: Plan, steps: readonly Step[], missing: Readonly<Record<string, string>>): void {
-  for (const [name, reason] of Object.entries(missing)) console.log(`NOT MEASURED: ${name}: ${reason}`);
-  const dropped = plan.notRun.filter(({ reason }) => reason.startsWith("no time"));
-  for (const { cell, contenders } of dropped) {
-    console.log(
-      `not run, no time: ${cell.workload} ${JSON.stringify(cell.parameters)}: ${contenders.join(", ")}`,
-    );
+/** Says what is left out, and how long the rest will take. */
+function announcePlan(plan: Plan, steps: readonly Step[], seconds: number): void {
+  for (const [name, reason] of Object.entries(notHere())) console.log(`NOT MEASURED: ${name}: ${reason}`);
+  for (const { cell, contenders, reason } of plan.notRun) {
+    if (reason.startsWith(NO_TIME)) {
+      console.log(`not run, no time: ${cellKey(cell)}: ${contenders.join(", ")}`);
+    }
   }
-  const minutes = (plan.estimateSeconds / SECONDS_PER_MINUTE).toFixed(1);
-  console.log(
-    `${plan.cells.length} cells, ${plan.runs} runs each, ${steps.length} runs to do; all of it takes about ${minutes} minutes`,
-  );
+  const minutes = (seconds / SECONDS_PER_MINUTE).toFixed(1);
+  const { length } = plan.cells;
+  console.log(`${length} cells, ${plan.runs} runs each; ${steps.length} to do, in about ${minutes} minutes`);
 }
 
 try {

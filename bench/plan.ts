@@ -49,6 +49,9 @@ export interface Knowledge {
   runSeconds(cell: Cell, contender: string): number;
 }
 
+/** How the reason begins of what was dropped for the budget. */
+export const NO_TIME = "no time left";
+
 /** Chooses cells and runs: as many as there is time for, the most important first. */
 export function planRuns(questions: readonly Question[], wishes: Wishes, knowledge: Knowledge): Plan {
   const { asked, impossible } = pick(questions, wishes, knowledge);
@@ -69,7 +72,7 @@ export function planRuns(questions: readonly Question[], wishes: Wishes, knowled
   }
   const dropped = asked.slice(kept).map(({ cell, contenders }): NotRun => ({
     ...{ cell, contenders },
-    reason: `no time left within ${Math.round(wishes.budgetSeconds / 60)} minutes`,
+    reason: `${NO_TIME} within ${Math.round(wishes.budgetSeconds / 60)} minutes`,
   }));
   return {
     cells: merge(asked.slice(0, kept)),

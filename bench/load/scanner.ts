@@ -17,6 +17,7 @@ const LONGEST_HEADER_BYTES = 10;
 /** Largest message accepted; contenders have the same limit. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024 + 4096;
 
+const CONTINUATION = 0;
 export const TEXT = 1;
 export const BINARY = 2;
 
@@ -269,7 +270,7 @@ export class StreamScanner implements Scanner {
     this.#left = length;
     const isControl = (first & CONTROL_BIT) !== 0;
     const opcode = first & ~FIN_BIT;
-    if (!isControl && opcode !== BINARY && opcode !== 0) {
+    if (!isControl && opcode !== BINARY && opcode !== CONTINUATION) {
       throw new Error(`a frame begins with 0x${first.toString(16)}`);
     }
     this.#control = isControl ? [first] : undefined;
