@@ -5,16 +5,19 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
-import { cpus } from "node:os";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
+import type { Launch } from "./contender.ts";
 import { listensOn } from "./proc.ts";
 
 const START_SECONDS = 20;
 /** How long a server may take to stop by itself. */
 const STOP_SECONDS = 3;
-const LISTENING = /listening on ((?:ws|tcp):\/\/\S+)/;
+const LISTENING = /listening on ((?:wss?|tcp):\/\/\S+)/;
 const UNSPECIFIED_HOST = /\/\/(0\.0\.0\.0|\[::\]|localhost)/;
 const LOOPBACK = "//127.0.0.1";
 /** Of what a child says on its error output, the end is kept. */
@@ -24,40 +27,93 @@ const MILLISECONDS = 1e3;
 /** Whether processes can be pinned: two cores and `taskset`. */
 export const canPin: boolean = cpus().length > 1 && spawnSync("taskset", ["-V"]).status === 0;
 
+/** A server's account of its memory after a garbage collection. */
+const MEMORY = /^memory (\{.*\})$/;
+const POLL_MS = 20;
+
 const running = new Set<ChildProcess>();
+const folders = new Set<string>();
 process.on("exit", () => {
   for (const child of running) signalGroup(child, "SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
+/** What a runtime says of its memory, in bytes. */
+export interface MemoryAccount {
+  readonly heapUsed: number;
+  readonly external: number;
+}
+
 /** A server that accepts connections at `url`. */
 export interface Server {
-  url: string;
-  pid: number;
+  readonly url: string;
+  readonly pid: number;
+  /** What the server has said so far: an account for every garbage collection it was asked for. */
+  readonly memory: readonly MemoryAccount[];
+  /** Why it does not run any more, in its own words; undefined while it does. */
+  lastWords(): string | undefined;
   stop(): Promise<void>;
 }
 
 /**
- * Starts `command` with its `{port}` replaced and waits for its `listening on …`. Rejects when it says nothing of the
- * kind in time, and when another process than the one started does the listening: its CPU time would be missed.
+ * Starts a server on a free port and waits until it listens. Rejects when that does not come in time, and when another
+ * process than the one started does the listening: its CPU time would be missed.
  */
-export async function startServer(command: readonly string[], core: number): Promise<Server> {
+export async function startServer(launch: Launch, core: number): Promise<Server> {
   const port = await freePort();
-  const child = start(command.map((word) => word.replaceAll("{port}", String(port))), core);
+  const folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
+  folders.add(folder);
+  const fill = (text: string): string =>
+    text.replaceAll("{port}", String(port)).replaceAll("{folder}", folder);
+  for (const [name, text] of Object.entries(launch.files ?? {})) {
+    writeFileSync(join(folder, name), fill(text));
+  }
+  const child = start(launch.command.map(fill), core, launch.environment);
+  const lastWords = (): string | undefined =>
+    running.has(child.process) ? undefined : `the server has ended: ${child.errors.trim()}`;
+  const stopAll = async (): Promise<void> => {
+    await stop(child.process);
+    rmSync(folder, { recursive: true, force: true });
+    folders.delete(folder);
+  };
   try {
-    const line = await firstLine(child, LISTENING, START_SECONDS);
-    const url = (LISTENING.exec(line)?.[1] ?? "").replace(UNSPECIFIED_HOST, LOOPBACK);
     const pid = child.process.pid ?? 0;
+    const memory: MemoryAccount[] = [];
+    if (launch.url !== undefined) {
+      await listening(child, port);
+      return { url: fill(launch.url), pid, memory, lastWords, stop: stopAll };
+    }
+    const line = await firstLine(child, LISTENING, START_SECONDS, (text) => {
+      const account = MEMORY.exec(text)?.[1];
+      if (account !== undefined) memory.push(JSON.parse(account) as MemoryAccount);
+    });
+    const url = (LISTENING.exec(line)?.[1] ?? "").replace(UNSPECIFIED_HOST, LOOPBACK);
     if (!listensOn(pid, Number(new URL(url).port))) {
       throw new Error(
         `the process started does not listen on ${url} itself; name the program, not a wrapper`,
       );
     }
-    return { url, pid, stop: () => stop(child.process) };
+    return { url, pid, memory, lastWords, stop: stopAll };
   } catch (error) {
-    await stop(child.process);
+    await stopAll();
     throw error;
   }
+}
+
+/** Waits until `child` listens on `port`. */
+async function listening(child: Child, port: number): Promise<void> {
+  child.process.stdout?.resume();
+  let failure: string | undefined;
+  child.process.once("error", (error) => failure = error.message);
+  const end = performance.now() + START_SECONDS * MILLISECONDS;
+  const { pid } = child.process;
+  while (failure === undefined && pid !== undefined && running.has(child.process)) {
+    if (listensOn(pid, port)) return;
+    if (performance.now() > end) failure = `it did not listen within ${START_SECONDS} s`;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Error(`${failure ?? "the process ended"}: ${child.errors.trim()}`);
 }
 
 /** Runs `command` and resolves with the first line it prints; it is ended after `seconds`. */
@@ -75,11 +131,19 @@ interface Child {
   errors: string;
 }
 
-function start(command: readonly string[], core: number): Child {
+function start(
+  command: readonly string[],
+  core: number,
+  environment: Readonly<Record<string, string>> = {},
+): Child {
   // taskset replaces itself with the program, so the process id is the program's.
   const [program = "", ...rest] = canPin ? ["taskset", "-c", String(core), ...command] : command;
   const child: Child = {
-    process: spawn(program, rest, { detached: true, stdio: ["ignore", "pipe", "pipe"] }),
+    process: spawn(program, rest, {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    }),
     errors: "",
   };
   running.add(child.process);
@@ -90,8 +154,13 @@ function start(command: readonly string[], core: number): Child {
   return child;
 }
 
-/** The first line of standard output that matches; later output is read and dropped. */
-function firstLine(child: Child, pattern: RegExp, seconds: number): Promise<string> {
+/** The first line of standard output that matches; `later` gets all of them, also the later ones. */
+function firstLine(
+  child: Child,
+  pattern: RegExp,
+  seconds: number,
+  later: (line: string) => void = () => {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (what: string): void => {
       clearTimeout(timer);
@@ -105,6 +174,7 @@ function firstLine(child: Child, pattern: RegExp, seconds: number): Promise<stri
       text += String(chunk);
       const lines = text.split("\n");
       text = lines.pop() ?? "";
+      lines.forEach(later);
       const line = lines.find((candidate) => pattern.test(candidate));
       if (line === undefined) return;
       clearTimeout(timer);
@@ -124,7 +194,12 @@ async function stop(child: ChildProcess): Promise<void> {
 
 /** A child leads a process group of its own: what it has started, if anything, ends with it. */
 function signalGroup(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
-  if (child.pid !== undefined) process.kill(-child.pid, signal);
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has just ended by itself, and its `exit` is on the way.
+  }
 }
 
 /** A port that nobody listens on now. */

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { ServerProcess } from "../test/helpers/server_process.ts";
 import { canPin, runHelper, type Server, startServer } from "./child.ts";
 import type { ClusterJob, Dialect, Phase, PhaseOutcome } from "./cluster/job.ts";
-import { NODE_FLAGS, runtimes } from "./contenders.ts";
+import { NODE_FLAGS, runtimes } from "./contender.ts";
 
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
@@ -40,7 +40,7 @@ function millrace(name: string, ...flags: string[]): Contender {
 }
 
 function socketio(adapter: string): Contender {
-  const program = ["node", ...NODE_FLAGS, file("contenders/socketio.ts"), "--port", "{port}"];
+  const program = ["node", ...NODE_FLAGS, file("contenders/socketio-redis.ts"), "--port", "{port}"];
   return {
     name: `socket.io, ${adapter} adapter`,
     dialect: "socketio",
@@ -75,8 +75,8 @@ async function runOnce(contender: Contender, job: Omit<ClusterJob, "dialect" | "
   const nodes: Server[] = [];
   try {
     const [program = "", ...rest] = contender.command(`redis://127.0.0.1:${redis.port}`);
-    const command = [runtimes[program] ?? program, ...rest];
-    nodes.push(await startServer(command, SERVER_CORE), await startServer(command, SERVER_CORE));
+    const command = [program === "node" || program === "bun" ? runtimes[program] : program, ...rest];
+    nodes.push(await startServer({ command }, SERVER_CORE), await startServer({ command }, SERVER_CORE));
     const [first, second] = nodes as [Server, Server];
     const whole: ClusterJob = {
       ...job,

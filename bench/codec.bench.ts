@@ -1,5 +1,5 @@
 // The codec against ws's Receiver and Sender, cell by cell: nanoseconds per message and how many times as long the
-// others take. Usage: node --expose-gc --import tsx bench/codec.bench.ts [--quick] [--cell=TEXT] [--views] [--choices]
+// others take. Usage: node --expose-gc --import tsx bench/codec.bench.ts [--quick] [--cell=TEXT] [--json] [--views] [--choices]
 //
 // What is compared: text arrives as a string (ws: the event's Buffer and `toString()`, as its users do), binary and
 // raw text as each codec hands bytes over: ws a Buffer, ours a range of the chunk; with --views our sink makes a
@@ -371,6 +371,6 @@ const options = readOptions();
 if (options.filter === "") {
   runGroups();
 } else {
-  console.log("ns per message");
+  if (!options.json) console.log("ns per message");
   await runTable(cells(), options);
 }

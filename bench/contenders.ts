@@ -2,77 +2,68 @@
  * Who is measured: the built-in contenders by name, and any other server by the command line that starts it.
  * It must never know a workload's course or its figures.
  */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
+import type { Contender } from "./contender.ts";
+import { runtimes } from "./contender.ts";
+import { mosquitto } from "./contenders/mosquitto.ts";
+import { nats } from "./contenders/nats.ts";
+import { nchan } from "./contenders/nchan.ts";
+import { own } from "./contenders/own.ts";
+import { rivalContenders } from "./contenders/rivals.ts";
 import { PROTOCOLS } from "./load/job.ts";
-import type { Protocol, Workload } from "./load/job.ts";
+import type { Protocol } from "./load/job.ts";
 
-/** A server that can be started. */
-export interface Contender {
-  name: string;
-  protocol: Protocol;
-  /** Program and arguments; `{port}` in them stands for the port. */
-  command: string[];
-}
+/** The contenders that need no command. */
+export const builtIn: readonly Contender[] = [...own, ...rivalContenders, nchan, nats, mosquitto];
 
-/** Programs that a command line may begin with; the ones installed with this project go first. */
-export const runtimes: Record<string, string> = {
-  node: process.execPath,
-  bun: installed("../node_modules/bun/bin/bun.exe") ?? "bun",
-  deno: installed("../node_modules/deno/deno") ?? "deno",
+/** Why contenders that the project would like to measure are not among them. */
+export const unavailable: Readonly<Record<string, string>> = {
+  soketi: "1.6.1 takes uWebSockets.js 20.10.0 from a GitHub repository, not from the npm registry",
 };
 
-/** How Node is made to run TypeScript, from any directory. */
-export const NODE_FLAGS: readonly string[] = ["--import", import.meta.resolve("tsx")];
-
-const NODE_COMMAND = ["node", "--expose-gc", ...NODE_FLAGS];
-const BUN_COMMAND = ["bun"];
-const DENO_COMMAND = ["deno", "run", "--allow-all", "--no-check", "--v8-flags=--expose-gc"];
-
-const BUILT_IN: Record<string, { runtime: string[]; protocol: Protocol }> = {
-  "bun-bare": { runtime: BUN_COMMAND, protocol: "bare" },
-  "uws-bare": { runtime: NODE_COMMAND, protocol: "bare" },
-  "ws": { runtime: NODE_COMMAND, protocol: "bare" },
-  "deno-bare": { runtime: DENO_COMMAND, protocol: "bare" },
-  "tcp-node": { runtime: NODE_COMMAND, protocol: "tcp" },
-  "tcp-bun": { runtime: BUN_COMMAND, protocol: "tcp" },
-};
-
-/** The names that need no command. */
-export const BUILT_IN_NAMES: readonly string[] = Object.keys(BUILT_IN);
-
-const SPECIFICATION = /^([\w.-]+)(?::(\w+))?(?:=(.+))?$/s;
+const SPECIFICATION = /^([\w.-]+)(?::([\w-]+))?(?:=(.+))?$/s;
 const WORD = /(?:[^\s"']+|"[^"]*"|'[^']*')+/g;
 const QUOTED = /"([^"]*)"|'([^']*)'/g;
+
+/** A command line of the user's, for servers that are not built in. */
+const START_SECONDS = 1;
 
 /**
  * Reads `NAME`, `NAME=COMMAND` or `NAME:PROTOCOL=COMMAND`. Quotes group words; nothing else of a shell's syntax is
  * known, as no shell may stand between us and the server. Throws a RangeError that says what is wrong.
  */
-export function parseContender(text: string, workload: Workload): Contender {
+export function parseContender(text: string): Contender {
   const [, name, protocolName = "bare", commandLine] = SPECIFICATION.exec(text) ?? [];
   if (name === undefined) {
     throw new RangeError(`--contender ${text}: expected NAME or NAME[:PROTOCOL]=COMMAND`);
   }
-  const contender = commandLine === undefined
-    ? builtIn(name, workload)
-    : { name, protocol: protocolOf(protocolName), command: words(commandLine) };
-  if (contender.protocol === "tcp" && workload === "fanout") {
-    throw new RangeError(`--contender ${name}: the tcp protocol has no fan-out`);
-  }
-  const [program = "", ...rest] = contender.command;
-  return { ...contender, command: [runtimes[program] ?? program, ...rest] };
+  if (commandLine === undefined) return contenderNamed(name);
+  const protocol = protocolOf(protocolName);
+  const [program = "", ...rest] = words(commandLine);
+  const command = [isRuntime(program) ? runtimes[program] : program, ...rest];
+  return {
+    name,
+    protocol,
+    startSeconds: START_SECONDS,
+    launch: ({ traffic }) =>
+      protocol === "tcp" && traffic === "fanout" ? "the tcp protocol has no fan-out" : { command },
+  };
 }
 
-function builtIn(name: string, workload: Workload): Contender {
-  const known = BUILT_IN[name];
-  if (known === undefined) {
-    throw new RangeError(`--contender ${name}: needs a command; built in are ${BUILT_IN_NAMES.join(", ")}`);
-  }
-  const file = fileURLToPath(new URL(`./contenders/${name}.ts`, import.meta.url));
-  const flags = ["--port", "{port}", ...(workload === "fanout" ? ["--publish"] : [])];
-  return { name, protocol: known.protocol, command: [...known.runtime, file, ...flags] };
+/** The built-in contender of that name; throws a RangeError when there is none. */
+export function contenderNamed(name: string): Contender {
+  const known = builtIn.find((contender) => contender.name === name);
+  if (known !== undefined) return known;
+  const names = builtIn.map((contender) => contender.name).join(", ");
+  throw new RangeError(`--contender ${name}: needs a command; built in are ${names}`);
+}
+
+/** Whether `filter` is a name or whole words of it: `ts` and `engine-ts` pick `engine-ts-node`. */
+export function isPicked(name: string, filter: string): boolean {
+  return `-${name}-`.includes(`-${filter}-`);
+}
+
+function isRuntime(program: string): program is keyof typeof runtimes {
+  return Object.hasOwn(runtimes, program);
 }
 
 function protocolOf(name: string): Protocol {
@@ -83,9 +74,4 @@ function protocolOf(name: string): Protocol {
 
 function words(commandLine: string): string[] {
   return (commandLine.match(WORD) ?? []).map((word) => word.replace(QUOTED, "$1$2"));
-}
-
-function installed(path: string): string | undefined {
-  const file = fileURLToPath(new URL(path, import.meta.url));
-  return existsSync(file) ? file : undefined;
 }

@@ -1,7 +1,7 @@
 /**
  * The small server that all measurements of a bare engine use: no hub, no protocol. It echoes each message with its
- * kind, or, with --publish, subscribes every socket to one topic and publishes each message to it, the sender
- * included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish]`.
+ * kind, or, with --publish, subscribes every socket to the topic that its path names and publishes each of its messages
+ * to it, the sender included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish] [--tls]`.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -10,11 +10,13 @@ import { DeflateMode, SlowPolicy, type Socket } from "../server/engine.ts";
 import { engineNames, pickEngine } from "../server/engines/pick.ts";
 import {
   announce,
+  CERT_FILE,
   collectOnSignal,
   HOST,
+  KEY_FILE,
   MAX_BACKPRESSURE_BYTES,
   MAX_MESSAGE_BYTES,
-  TOPIC,
+  topicOf,
 } from "./contenders/settings.ts";
 
 const EXIT_WRONG_USE = 2;
@@ -24,7 +26,7 @@ const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
 
 function wrongUse(message: string): never {
   console.error(`echo: ${message}`);
-  console.error("usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish]");
+  console.error("usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish] [--tls]");
   process.exit(EXIT_WRONG_USE);
 }
 
@@ -41,6 +43,7 @@ function readFlags() {
         port: { type: "string", default: "0" },
         deflate: { type: "string", default: DeflateMode.Off },
         publish: { type: "boolean", default: false },
+        tls: { type: "boolean", default: false },
       },
     }).values;
   } catch (error) {
@@ -56,10 +59,10 @@ const { publish } = flags;
 
 try {
   const engine = await pickEngine(oneOf(engineNames, flags.engine, "engine"));
-  const listener = await engine.listen<undefined>({
+  const listener = await engine.listen<string>({
     host: HOST,
     port,
-    tls: undefined,
+    tls: flags.tls ? { certFile: CERT_FILE, keyFile: KEY_FILE } : undefined,
     maxPayloadBytes: MAX_MESSAGE_BYTES,
     maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
     slowPolicy: SlowPolicy.Skip,
@@ -72,13 +75,13 @@ try {
     idleTimeoutSeconds: 0,
     clock: systemClock,
   }, {
-    upgrade: () => ({ accept: true, data: undefined }),
+    upgrade: ({ path }) => ({ accept: true, data: publish ? topicOf(path) : "" }),
     http: () => ({ status: 426, headers: {}, body: "WebSocket only\n" }),
     open(socket) {
-      if (publish) socket.subscribe(TOPIC);
+      if (publish) socket.subscribe(socket.data);
     },
-    message(socket: Socket<undefined>, message) {
-      if (publish) listener.publish(TOPIC, message);
+    message(socket: Socket<string>, message) {
+      if (publish) listener.publish(socket.data, message);
       else socket.send(message);
     },
     drain() {},
@@ -95,6 +98,4 @@ try {
   process.exit(1);
 }
 
-const { gc } = globalThis as { gc?: () => void };
-if (process.versions["bun"] !== undefined) collectOnSignal(() => Bun.gc(true));
-else if (gc !== undefined) collectOnSignal(gc);
+collectOnSignal();

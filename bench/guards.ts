@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { SignJWT } from "jose";
 import { canPin, runHelper, startServer } from "./child.ts";
-import { NODE_FLAGS, runtimes } from "./contenders.ts";
+import { NODE_FLAGS, runtimes } from "./contender.ts";
+import { defaultJob } from "./load/job.ts";
 import type { Task, TaskOutcome } from "./guards/task.ts";
 
 const SERVER_CORE = 0;
@@ -138,12 +139,13 @@ async function run(
   command: string[],
   seconds: number,
 ): Promise<TaskOutcome> {
-  const server = await startServer(command, SERVER_CORE);
+  const server = await startServer({ command }, SERVER_CORE);
   try {
     const token = side.withToken ? `?token=${await signToken()}` : "";
     const { work, connections, inFlight, payloadBytes } = comparison;
     const task: Task = {
       job: {
+        ...defaultJob,
         ...{ workload: work === "fanout" ? "fanout" : "echo", protocol: "millrace", binary: false },
         ...{ url: server.url + token, serverPid: server.pid, warmupSeconds: WARMUP_SECONDS, seconds },
         ...{ connections, inFlight, payloadBytes },

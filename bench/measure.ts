@@ -2,25 +2,21 @@
  * The command that measures contenders side by side: a fresh server for every run, runs interleaved, one workload.
  * It wires options, servers, the load generator and the table; it must never count a message itself.
  */
-import { spawnSync } from "node:child_process";
 import { appendFileSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { canPin, runHelper, startServer } from "./child.ts";
-import { BUILT_IN_NAMES, NODE_FLAGS, parseContender, runtimes } from "./contenders.ts";
-import type { Contender } from "./contenders.ts";
-import { TOPIC } from "./load/connection.ts";
+import type { Contender } from "./contender.ts";
+import { builtIn, parseContender } from "./contenders.ts";
+import { environmentOf } from "./environment.ts";
+import { TOPIC } from "./load/fanout.ts";
 import { WORKLOADS } from "./load/job.ts";
-import type { Job, Outcome, Workload } from "./load/job.ts";
-import { formatTable, summarize, toSample } from "./sample.ts";
-import type { Sample } from "./sample.ts";
+import type { Workload } from "./load/job.ts";
+import { balancedOrder } from "./plan.ts";
+import type { Cell, Sample } from "./result.ts";
+import { setupOf, takeSample, warnIfNotPinned } from "./run.ts";
+import type { RunOptions } from "./run.ts";
+import { formatTable, mainFigureText, summarize } from "./sample.ts";
 
-const SERVER_CORE = 0;
-const LOAD_CORE = 1;
-/** What a run may take beyond its window: connecting, draining, and memory becoming stable. */
-const RUN_SLACK_SECONDS = 60;
 const IDLE_CONNECTIONS = 5000;
 const ECHO_CONNECTIONS = 64;
 const USAGE_EXIT_CODE = 2;
@@ -29,14 +25,14 @@ const HELP = `Measures servers side by side, in messages per server-CPU-second.
 
 node --import tsx bench/measure.ts --workload echo --contender bun-bare --contender ws
 
-  --workload echo|fanout|idle   what the clients do
-  --contender NAME              a built-in one: ${BUILT_IN_NAMES.join(", ")}
+  --workload NAME               what the clients do: ${WORKLOADS.join(", ")}
+  --contender NAME              a built-in one: ${builtIn.map(({ name }) => name).join(", ")}
   --contender NAME=COMMAND      any server; {port} in COMMAND is replaced, and it prints "listening on ws://..."
-  --contender NAME:PROTOCOL=... speaking bare (default), millrace or tcp; repeat --contender for more, the first
+  --contender NAME:PROTOCOL=... speaking bare (default), millrace, tcp or another of bench/load/job.ts; repeat --contender for more, the first
                                 is what the others are compared with
   --runs 5                      runs per contender, each with a fresh server process
   --seconds 4                   the measured window; --warmup-seconds 1 goes before it
-  --connections N               echo: 64; idle: 5000
+  --connections N               64; idle: 5000
   --subscribers 1000            fan-out: connections that receive every publication
   --in-flight 8                 messages under way: per connection, or publications
   --payload-bytes 64            --binary for binary messages instead of text
@@ -51,15 +47,13 @@ const MESSAGE_FIELDS_BYTES =
   JSON.stringify({ type: "message", topic: TOPIC, data: "", offset: 10_000, epoch: "8letters" }).length;
 
 interface Options {
-  workload: Workload;
-  contenders: Contender[];
-  runs: number;
-  jsonFile: string | undefined;
-  loadCommand: string[];
+  readonly cell: Cell;
+  readonly contenders: readonly Contender[];
+  readonly runs: number;
+  readonly jsonFile: string | undefined;
+  readonly run: RunOptions;
   /** Whether the payload's size is that of the whole message, fields included. */
-  wholeMessage: boolean;
-  /** The job, but for what only a running server knows. */
-  job: Omit<Job, "protocol" | "url" | "serverPid">;
+  readonly wholeMessage: boolean;
 }
 
 /** Reads the command line. Throws a RangeError or TypeError that says what is wrong with it. */
@@ -87,7 +81,7 @@ function parseOptions(args: string[]): Options | "help" {
   const workload = WORKLOADS.find((name) => name === values.workload);
   if (workload === undefined) throw new RangeError(`--workload: expected ${WORKLOADS.join(", ")}`);
   if (values.load !== "bun" && values.load !== "node") throw new RangeError("--load: expected bun or node");
-  const contenders = values.contender.map((text) => parseContender(text, workload));
+  const contenders = values.contender.map(parseContender);
   if (contenders.length === 0) throw new RangeError("at least one --contender is needed");
   if (new Set(contenders.map(({ name }) => name)).size < contenders.length) {
     throw new RangeError("two contenders have the same name");
@@ -96,28 +90,45 @@ function parseOptions(args: string[]): Options | "help" {
   if (values["whole-message"] && payloadBytes <= MESSAGE_FIELDS_BYTES) {
     throw new RangeError(`--whole-message: the fields alone take ${MESSAGE_FIELDS_BYTES} of --payload-bytes`);
   }
-  if (values.binary && contenders.some(({ protocol }) => protocol === "millrace")) {
+  const { binary } = values;
+  if (binary && contenders.some(({ protocol }) => protocol === "millrace")) {
     throw new RangeError("--binary: the millrace protocol is spoken in JSON, which is text");
   }
-  const defaultConnections = workload === "idle" ? IDLE_CONNECTIONS : ECHO_CONNECTIONS;
-  const connections = values.connections ?? String(defaultConnections);
+  const cell = cellOf(workload, values, { payloadBytes, binary });
+  for (const { name, launch } of contenders) {
+    const answer = launch(setupOf(cell));
+    if (typeof answer === "string") throw new RangeError(`--contender ${name}: ${answer}`);
+  }
   return {
-    workload,
+    cell,
     contenders,
     runs: count("runs", values.runs),
     jsonFile: values.json,
-    loadCommand: loadCommand(values.load),
     wholeMessage: values["whole-message"],
-    job: {
-      workload,
+    run: {
       warmupSeconds: positive("warmup-seconds", values["warmup-seconds"]),
       seconds: positive("seconds", values.seconds),
-      connections: workload === "fanout"
-        ? count("subscribers", values.subscribers)
-        : count("connections", connections, workload === "idle" ? 2 : 1),
-      inFlight: count("in-flight", values["in-flight"]),
-      payloadBytes,
-      binary: values.binary,
+      load: values.load,
+    },
+  };
+}
+
+interface Counts {
+  readonly connections?: string | undefined;
+  readonly subscribers: string;
+  readonly "in-flight": string;
+}
+
+function cellOf(workload: Workload, values: Counts, more: { payloadBytes: number; binary: boolean }): Cell {
+  const isIdle = workload === "idle";
+  const connections = values.connections ?? String(isIdle ? IDLE_CONNECTIONS : ECHO_CONNECTIONS);
+  return {
+    workload,
+    parameters: {
+      ...(workload === "fanout"
+        ? { subscribers: count("subscribers", values.subscribers) }
+        : { connections: count("connections", connections, isIdle ? 2 : 1) }),
+      ...(isIdle ? {} : { inFlight: count("in-flight", values["in-flight"]), ...more }),
     },
   };
 }
@@ -138,95 +149,39 @@ function count(name: string, text: string, least = 1): number {
   return value;
 }
 
-function loadCommand(runtime: "bun" | "node"): string[] {
-  const main = fileURLToPath(new URL("./load/main.ts", import.meta.url));
-  return [runtimes[runtime] ?? runtime, ...(runtime === "node" ? NODE_FLAGS : []), main];
+/** The cell as one contender is asked it. */
+function cellFor({ cell, wholeMessage }: Options, { protocol }: Contender): Cell {
+  if (!wholeMessage || protocol !== "millrace") return cell;
+  const payloadBytes = Number(cell.parameters["payloadBytes"]) - MESSAGE_FIELDS_BYTES;
+  return { ...cell, parameters: { ...cell.parameters, payloadBytes } };
 }
 
-/** One run: a fresh server, one job for the load generator. A run that goes wrong is a sample with its failures. */
-async function runOnce(options: Options, contender: Contender, run: number): Promise<Sample> {
-  let outcome: Outcome;
-  try {
-    const server = await startServer(contender.command, SERVER_CORE);
-    try {
-      const { protocol } = contender;
-      const fieldsBytes = options.wholeMessage && protocol === "millrace" ? MESSAGE_FIELDS_BYTES : 0;
-      const payloadBytes = options.job.payloadBytes - fieldsBytes;
-      const job: Job = { ...options.job, payloadBytes, protocol, url: server.url, serverPid: server.pid };
-      const seconds = job.warmupSeconds + job.seconds + RUN_SLACK_SECONDS;
-      const answer = await runHelper([...options.loadCommand, JSON.stringify(job)], LOAD_CORE, seconds);
-      outcome = JSON.parse(answer) as Outcome;
-    } finally {
-      await server.stop();
-    }
-  } catch (error) {
-    outcome = { failures: [(error as Error).message] };
-  }
-  return toSample(options.workload, contender.name, run, outcome);
-}
-
-/** What figures depend on besides the contenders. */
-function environment(options: Options): object {
-  return {
-    kind: "environment",
-    date: new Date().toISOString(),
-    commit: output("git", [
-      "-C",
-      fileURLToPath(new URL(".", import.meta.url)),
-      "describe",
-      "--always",
-      "--dirty",
-    ]),
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    pinned: canPin,
-    kernel: release(),
-    node: process.version,
-    bun: output(runtimes["bun"] ?? "bun", ["--version"]),
-    deno: output(runtimes["deno"] ?? "deno", ["--version"]).split("\n")[0],
-    arguments: process.argv.slice(2),
-    job: options.job,
-  };
-}
-
-function output(program: string, args: string[]): string {
-  return spawnSync(program, args, { encoding: "utf8" }).stdout?.trim() ?? "";
-}
-
-function describe({ job, runs, workload }: Options): string {
-  const message = `${job.payloadBytes} bytes of ${job.binary ? "binary" : "text"}`;
-  if (workload === "idle") return `idle: up to ${job.connections} connections, ${runs} runs`;
-  const who = workload === "echo" ? "connections" : "subscribers";
-  return `${workload}: ${job.connections} ${who}, ${job.inFlight} in flight, ${message}, ${runs} runs of ${job.seconds} s`;
+function describe({ cell, runs, run }: Options): string {
+  const parameters = Object.entries(cell.parameters).map(([name, value]) => `${name} ${value}`).join(", ");
+  return `${cell.workload}: ${parameters}; ${runs} runs of ${run.seconds} s`;
 }
 
 async function measure(options: Options): Promise<Sample[]> {
   const { contenders, jsonFile, runs } = options;
-  if (!canPin) {
-    console.error("warning: not pinned (no taskset, or a single core); server and load share cores");
-  }
+  warnIfNotPinned();
   const record = (line: object): void => {
     if (jsonFile !== undefined) appendFileSync(jsonFile, `${JSON.stringify(line)}\n`);
   };
   if (jsonFile !== undefined) writeFileSync(jsonFile, "");
-  record(environment(options));
+  record(environmentOf(contenders, options.run));
   const samples: Sample[] = [];
   for (let run = 1; run <= runs; run++) {
-    for (let i = 0; i < contenders.length; i++) {
-      // Each run begins with another contender, so that none always follows the same one.
-      const contender = contenders[(i + run - 1) % contenders.length] as Contender;
-      const sample = await runOnce(options, contender, run);
+    for (const at of balancedOrder(contenders.length, run - 1)) {
+      const contender = contenders[at] as Contender; // an order holds indexes
+      const sample = await takeSample(cellFor(options, contender), contender, run, options.run);
       samples.push(sample);
       record(sample);
-      const result = sample.failures.length > 0
-        ? `FAILED: ${sample.failures.join("; ")}`
-        : sample.value?.toFixed(0);
-      console.error(`run ${run}/${runs} ${contender.name}: ${result}`);
+      console.error(`run ${run}/${runs} ${contender.name}: ${mainFigureText(sample)}`);
     }
   }
   const summaries = summarize(samples);
   for (const summary of summaries) record(summary);
-  console.log(`${describe(options)}\n${formatTable(summaries)}`);
+  console.log(`${describe(options)}\n${formatTable(options.cell.workload, summaries)}`);
   return samples;
 }
 

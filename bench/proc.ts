@@ -35,7 +35,15 @@ export function handlesSignal(pid: number, number: number): boolean {
 /** Whether `pid` itself, and not a child of it, has the socket that listens on TCP `port`. */
 export function listensOn(pid: number, port: number): boolean {
   const inodes = new Set([...listeningInodes("tcp", port), ...listeningInodes("tcp6", port)]);
-  return readdirSync(`/proc/${pid}/fd`).some((fd) => inodes.has(linkTarget(`/proc/${pid}/fd/${fd}`)));
+  return fileDescriptors(pid).some((fd) => inodes.has(linkTarget(`/proc/${pid}/fd/${fd}`)));
+}
+
+function fileDescriptors(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return []; // it has ended
+  }
 }
 
 function statusField(pid: number, name: string): string {

@@ -2,32 +2,15 @@
  * One run becomes a sample, the samples of a contender become a summary, summaries become a table.
  * Pure functions on plain records; it must never start anything.
  */
-import type { Idle, Outcome, Throughput, Workload } from "./load/job.ts";
+import type { MemoryAccount } from "./child.ts";
+import type { Idle, Latency, Outcome, Window } from "./load/job.ts";
+import type { Cell, Figures, Sample, WorkloadName } from "./result.ts";
 
 /** From this share of a core on, a process counts as busy all the time. */
 const BUSY_SHARE = 0.95;
+/** A load generator that sends later than this does not keep its own timetable. */
+const MOST_LATE_MS = 1;
 const THOUSAND = 1e3;
-
-/** One run of one contender. `value` is absent when the run failed. */
-export interface Sample {
-  kind: "sample";
-  workload: Workload;
-  contender: string;
-  /** From 1; runs with the same number are neighbours in time, and compared with each other. */
-  run: number;
-  failures: string[];
-  /** Messages per server-CPU-second; idle: bytes per connection. */
-  value?: number;
-  /** Messages per second of wall-clock time. */
-  perSecond?: number;
-  /** Share of one core that the server and the load generator used. */
-  serverShare?: number;
-  loadShare?: number;
-  /** The load generator had no time left and the server had: the wall-clock rate is the load generator's. */
-  loadIsLimit?: boolean;
-  throughput?: Throughput;
-  idle?: Idle;
-}
 
 /** A distribution, reduced. */
 export interface Spread {
@@ -39,11 +22,10 @@ export interface Spread {
 /** All runs of one contender. */
 export interface Summary {
   kind: "summary";
-  workload: Workload;
   contender: string;
   runs: number;
   failed: number;
-  /** Absent when every run failed, as is all that follows. */
+  /** The workload's main figure; absent when every run failed, as is all that follows. */
   value?: Spread;
   /** This contender's value over the first contender's, run by run. */
   ratio?: Spread;
@@ -56,66 +38,150 @@ export interface Summary {
   deliveryRatio?: number;
 }
 
-/** Derives the figures of a run from what the load generator counted. */
-export function toSample(workload: Workload, contender: string, run: number, outcome: Outcome): Sample {
-  const { failures, throughput, idle } = outcome;
-  const sample: Sample = { kind: "sample", workload, contender, run, failures: [...failures] };
+/** The figure that a workload is about, and how many of its units a table shows as one. */
+const mainFigures: Readonly<Record<WorkloadName, { name: string; heading: string; unit: number }>> = {
+  codec: { name: "nsPerMessage", heading: "ns/msg", unit: 1 },
+  echo: { name: "messagesPerCpuSecond", heading: "k msg/cpu-s", unit: THOUSAND },
+  fanout: { name: "messagesPerCpuSecond", heading: "k msg/cpu-s", unit: THOUSAND },
+  rooms: { name: "messagesPerCpuSecond", heading: "k msg/cpu-s", unit: THOUSAND },
+  server: { name: "messagesPerCpuSecond", heading: "k msg/cpu-s", unit: THOUSAND },
+  latency: { name: "p99Ms", heading: "p99 ms", unit: 1 },
+  idle: { name: "bytesPerConnection", heading: "bytes/connection", unit: 1 },
+  churn: { name: "growthBytes", heading: "growth bytes", unit: 1 },
+  storm: { name: "handshakesPerCpuSecond", heading: "handshakes/cpu-s", unit: 1 },
+};
+
+/** Derives the figures of a run from what the load generator counted. Without valid figures there are failures. */
+export function toSample(
+  cell: Cell,
+  contender: string,
+  run: number,
+  outcome: Outcome,
+  memory: readonly MemoryAccount[] = [],
+): Sample {
+  const failures = [...outcome.failures];
+  const { throughput, latency, idle, churn, storm } = outcome;
+  const figures: Record<string, number> = {};
+  let loadIsLimit = false;
+  const window = throughput ?? latency ?? storm;
+  if (window !== undefined) {
+    Object.assign(figures, windowFigures(window));
+    const { serverShare = 0, loadShare = 0 } = figures;
+    loadIsLimit = loadShare >= BUSY_SHARE && serverShare < BUSY_SHARE;
+    if (window.serverCpuSeconds === 0) failures.push("the server used no CPU time in the window");
+  }
   if (throughput !== undefined) {
-    sample.throughput = throughput;
-    sample.perSecond = throughput.messages / throughput.seconds;
-    sample.serverShare = throughput.serverCpuSeconds / throughput.seconds;
-    sample.loadShare = throughput.loadCpuSeconds / throughput.seconds;
-    sample.loadIsLimit = sample.loadShare >= BUSY_SHARE && sample.serverShare < BUSY_SHARE;
-    if (throughput.serverCpuSeconds === 0 || throughput.messages === 0) {
-      sample.failures.push("nothing to divide: no message, or no CPU time in the window");
-    }
-    if (sample.failures.length === 0) sample.value = throughput.messages / throughput.serverCpuSeconds;
+    const { deliveryRatio, messages, rssBytes, seconds, serverCpuSeconds } = throughput;
+    if (messages === 0) failures.push("no message arrived in the window");
+    const messagesPerCpuSecond = messages / serverCpuSeconds;
+    Object.assign(figures, {
+      messagesPerCpuSecond,
+      messagesPerSecond: messages / seconds,
+      deliveryRatio,
+      rssBytes,
+    });
+    const { roomSize } = cell.parameters;
+    if (typeof roomSize === "number") figures["publicationsPerCpuSecond"] = messagesPerCpuSecond / roomSize;
   }
-  if (idle !== undefined) {
-    sample.idle = idle;
-    const connections = idle.manyConnections - idle.fewConnections;
-    if (sample.failures.length === 0) sample.value = (idle.manyBytes - idle.fewBytes) / connections;
+  if (latency !== undefined) {
+    Object.assign(figures, latencyFigures(latency));
+    loadIsLimit = latency.lateP99Ms > MOST_LATE_MS;
   }
-  return sample;
+  if (idle !== undefined) Object.assign(figures, idleFigures(idle, memory));
+  if (churn !== undefined) {
+    const growthBytes = churn.endBytes - churn.startBytes;
+    Object.assign(figures, {
+      growthBytes,
+      rssBytes: churn.startBytes,
+      afterBytes: churn.endBytes,
+      growthBytesPerConnection: growthBytes / churn.connections,
+      connectionsPerSecond: churn.connections / churn.seconds,
+    });
+  }
+  if (storm !== undefined) {
+    figures["handshakesPerCpuSecond"] = storm.handshakes / storm.serverCpuSeconds;
+    figures["handshakesPerSecond"] = storm.handshakes / storm.seconds;
+  }
+  const base = { kind: "sample", cell, contender, run, failures } as const;
+  return { ...base, figures: failures.length === 0 ? figures : failedFigures(figures), loadIsLimit };
 }
 
-/** Reduces all samples, contender by contender in the order of first appearance; the first is the reference. */
+/** Of a failed run only what says how badly it failed. */
+function failedFigures({ deliveryRatio }: Record<string, number>): Figures {
+  return deliveryRatio === undefined ? {} : { deliveryRatio };
+}
+
+function windowFigures({ seconds, serverCpuSeconds, loadCpuSeconds }: Window): Figures {
+  return { serverShare: serverCpuSeconds / seconds, loadShare: loadCpuSeconds / seconds };
+}
+
+function latencyFigures(latency: Latency): Figures {
+  const { seconds: _, serverCpuSeconds: _server, loadCpuSeconds: _load, ...figures } = latency;
+  return { ...figures, share: latency.offeredPerSecond / latency.capacityPerSecond };
+}
+
+function idleFigures(idle: Idle, memory: readonly MemoryAccount[]): Figures {
+  const connections = idle.manyConnections - idle.fewConnections;
+  const [few, many] = idle.collections.map((count) => memory[count - 1]);
+  const { afterBytes, fewBytes, manyBytes } = idle;
+  return {
+    bytesPerConnection: (manyBytes - fewBytes) / connections,
+    rssBytes: manyBytes,
+    afterBytes,
+    collected: idle.collected ? 1 : 0,
+    ...(few !== undefined && many !== undefined && {
+      heapBytes: many.heapUsed,
+      externalBytes: many.external,
+      heapBytesPerConnection: (many.heapUsed - few.heapUsed) / connections,
+      externalBytesPerConnection: (many.external - few.external) / connections,
+    }),
+  };
+}
+
+/** The figure that a sample is about; undefined when it failed. */
+export function mainFigure({ cell, figures, failures }: Sample): number | undefined {
+  return failures.length > 0 ? undefined : figures[mainFigures[cell.workload].name];
+}
+
+/** The main figure as text with its unit, for a line of progress. */
+export function mainFigureText(sample: Sample): string {
+  const { heading, unit } = mainFigures[sample.cell.workload];
+  const value = mainFigure(sample);
+  return value === undefined ? `FAILED: ${sample.failures.join("; ")}` : `${inUnit(value, unit)} ${heading}`;
+}
+
+/** Reduces all samples of a cell, contender by contender in the order of first appearance; the first is the reference. */
 export function summarize(samples: readonly Sample[]): Summary[] {
   const names = [...new Set(samples.map((sample) => sample.contender))];
   const reference = new Map(
-    samples.filter((sample) => sample.contender === names[0]).map((sample) => [sample.run, sample.value]),
+    samples.filter((sample) => sample.contender === names[0]).map((
+      sample,
+    ) => [sample.run, mainFigure(sample)]),
   );
   return names.map((name) => summaryOf(samples.filter((sample) => sample.contender === name), reference));
 }
 
 function summaryOf(own: readonly Sample[], reference: ReadonlyMap<number, number | undefined>): Summary {
-  const good = own.filter((sample) => sample.value !== undefined);
-  const [{ workload, contender }] = own as [Sample];
+  const figure = (name: string) =>
+    own.map(({ failures, figures }) => failures.length > 0 ? undefined : figures[name]);
+  const ratios = own.map(({ figures }) => figures["deliveryRatio"]).filter((ratio) => ratio !== undefined);
   return {
     kind: "summary",
-    workload,
-    contender,
+    contender: own[0]?.contender ?? "",
     runs: own.length,
-    failed: own.length - good.length,
-    ...spread("value", good.map((sample) => sample.value)),
-    ...spread("ratio", good.map((sample) => quotient(sample.value, reference.get(sample.run)))),
-    ...spread("perSecond", good.map((sample) => sample.perSecond)),
-    ...spread("serverShare", good.map((sample) => sample.serverShare)),
-    ...spread("loadShare", good.map((sample) => sample.loadShare)),
-    loadWasLimit: good.filter((sample) => sample.loadIsLimit).length,
-    ...worstDelivery(own),
+    failed: own.filter((sample) => sample.failures.length > 0).length,
+    ...spread("value", own.map(mainFigure)),
+    ...spread("ratio", own.map((sample) => quotient(mainFigure(sample), reference.get(sample.run)))),
+    ...spread("perSecond", figure("messagesPerSecond")),
+    ...spread("serverShare", figure("serverShare")),
+    ...spread("loadShare", figure("loadShare")),
+    loadWasLimit: own.filter((sample) => sample.loadIsLimit).length,
+    ...(ratios.length > 0 && { deliveryRatio: Math.min(...ratios) }),
   };
 }
 
 function quotient(value: number | undefined, reference: number | undefined): number | undefined {
   return value === undefined || reference === undefined ? undefined : value / reference;
-}
-
-function worstDelivery(own: readonly Sample[]): { deliveryRatio?: number } {
-  const ratios = own.flatMap((sample) =>
-    sample.throughput === undefined ? [] : sample.throughput.deliveryRatio
-  );
-  return ratios.length === 0 ? {} : { deliveryRatio: Math.min(...ratios) };
 }
 
 /** `{ [name]: { median, min, max } }`, or nothing when there are no values. */
@@ -132,26 +198,28 @@ function spread<Name extends string>(name: Name, values: (number | undefined)[])
   return { [name]: reduced } as { [N in Name]?: Spread };
 }
 
-/** The summaries as text: one line for each contender under a line of headings. */
-export function formatTable(summaries: readonly Summary[]): string {
-  const isIdle = summaries[0]?.workload === "idle";
-  const headings = isIdle
-    ? ["contender", "bytes/connection", "min", "max", "ratio", "min", "max", "failed"]
-    : [
-      ...["contender", "k msg/cpu-s", "min", "max", "ratio", "min", "max"],
-      ...["k msg/s", "server cpu", "load cpu", "load-bound", "delivered", "failed"],
-    ];
+/** The summaries of one workload as text: one line for each contender under a line of headings. */
+export function formatTable(workload: WorkloadName, summaries: readonly Summary[]): string {
+  const { heading, unit } = mainFigures[workload];
+  const hasRate = summaries.some((summary) => summary.perSecond !== undefined);
+  const headings = [
+    ...["contender", heading, "min", "max", "ratio", "min", "max"],
+    ...(hasRate ? ["k msg/s", "server cpu", "load cpu", "load-bound", "delivered"] : []),
+    "failed",
+  ];
   const rows = summaries.map((summary) => [
     summary.contender,
-    ...spreadCells(summary.value, isIdle ? 1 : THOUSAND, isIdle ? 0 : 1),
-    ...spreadCells(summary.ratio, 1, 2),
-    ...(isIdle ? [] : [
-      cell(summary.perSecond && summary.perSecond.median / THOUSAND, 1),
-      cell(summary.serverShare?.median, 2),
-      cell(summary.loadShare?.median, 2),
-      `${summary.loadWasLimit}/${summary.runs}`,
-      cell(summary.deliveryRatio, 6),
-    ]),
+    ...spreadCells(summary.value, (value) => inUnit(value, unit)),
+    ...spreadCells(summary.ratio, (value) => value.toFixed(2)),
+    ...(hasRate
+      ? [
+        cell(summary.perSecond && summary.perSecond.median / THOUSAND, 1),
+        cell(summary.serverShare?.median, 2),
+        cell(summary.loadShare?.median, 2),
+        `${summary.loadWasLimit}/${summary.runs}`,
+        cell(summary.deliveryRatio, 6),
+      ]
+      : []),
     summary.failed === 0 ? "0" : `${summary.failed} FAILED`,
   ]);
   const widths = headings.map((heading, i) =>
@@ -163,8 +231,14 @@ export function formatTable(summaries: readonly Summary[]): string {
   ).join("\n");
 }
 
-function spreadCells(values: Spread | undefined, divisor: number, digits: number): string[] {
-  return [values?.median, values?.min, values?.max].map((value) => cell(value && value / divisor, digits));
+function inUnit(value: number, unit: number): string {
+  const shown = value / unit;
+  const digits = Math.abs(shown) >= THOUSAND ? 0 : Math.abs(shown) >= 10 ? 1 : 3;
+  return shown.toFixed(digits);
+}
+
+function spreadCells(values: Spread | undefined, show: (value: number) => string): string[] {
+  return [values?.median, values?.min, values?.max].map((value) => value === undefined ? "-" : show(value));
 }
 
 function cell(value: number | undefined, digits: number): string {

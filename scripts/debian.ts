@@ -19,6 +19,8 @@ export const debianPrograms: readonly DebianProgram[] = [
   { program: "promtool", package: "prometheus", neededFor: "what promtool says of the metrics" },
   { program: "redis-server", package: "redis-server", neededFor: "the Redis broker" },
   { program: "nats-server", package: "nats-server", neededFor: "the NATS broker" },
+  { program: "nginx", package: "nginx libnginx-mod-nchan", neededFor: "the benchmark of nchan" },
+  { program: "mosquitto", package: "mosquitto", neededFor: "the benchmark of mosquitto" },
 ];
 
 /** What {@link installMissing} needs of a machine. */
@@ -124,11 +126,11 @@ export function installMissing(
   for (const { program, package: name, neededFor } of missing) {
     if (machine.whyNot !== undefined) break;
     machine.say(`installing ${name}, to test ${neededFor}`);
-    let failure = machine.apt("install", name);
+    let failure = machine.apt("install", ...name.split(" "));
     if (failure !== undefined && !isUpdated) {
       // The package lists may be missing or old.
       isUpdated = true;
-      failure = machine.apt("update") ?? machine.apt("install", name);
+      failure = machine.apt("update") ?? machine.apt("install", ...name.split(" "));
     }
     if (failure !== undefined) failures.set(program, failure);
   }

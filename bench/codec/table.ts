@@ -28,6 +28,8 @@ export interface TableOptions {
   /** Only cells whose name contains this. */
   readonly filter: string;
   readonly quick: boolean;
+  /** Prints each cell as a line of JSON and nothing else. */
+  readonly json: boolean;
 }
 
 interface Row {
@@ -42,8 +44,9 @@ export async function runTable(cells: Iterable<Cell>, options: TableOptions): Pr
     if (!cell.name.includes(options.filter)) continue;
     const row = await runCell(cell, options);
     rows.push(row);
-    console.log(line(row));
+    console.log(options.json ? JSON.stringify(row) : line(row));
   }
+  if (options.json) return;
   const behind = rows.filter(({ figures }) => figures.some(({ nanoseconds }) => nanoseconds < best(figures)));
   console.log(
     `\n${rows.length} cells, ${rows.length - behind.length} in which the first contender is ahead of all.`,
@@ -99,12 +102,13 @@ function format(nanoseconds: number): string {
   return `${(nanoseconds / 1_000).toFixed(1)} us`;
 }
 
-/** The command's options: `--quick`, `--cell=TEXT`. */
+/** The command's options: `--quick`, `--cell=TEXT`, `--json`. */
 export function readOptions(): TableOptions {
   const quick = process.argv.includes("--quick");
   const filter = process.argv.find((argument) => argument.startsWith("--cell="))?.slice("--cell=".length) ??
     "";
-  return { rounds: quick ? 3 : 5, sampleMs: quick ? 5 : 100, filter, quick };
+  const json = process.argv.includes("--json");
+  return { rounds: quick ? 3 : 5, sampleMs: quick ? 5 : 100, filter, quick, json };
 }
 
 /** Throws unless two arrays of bytes are the same. */

@@ -3,12 +3,15 @@
  * garbage collection it owes on SIGUSR2. It must never know an engine.
  */
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 
 /** Loopback only: a benchmark server is not meant to be reached from elsewhere. */
 export const HOST = "127.0.0.1";
 
-/** The topic that every connection of the fan-out workload is subscribed to. */
-export const TOPIC = "t";
+/** The topic of a connection to a server that publishes: the path it connected to. */
+export function topicOf(path: string): string {
+  return path.slice(1);
+}
 
 /** Largest message a contender accepts, and the most it may queue for one slow socket. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -22,7 +25,24 @@ export function announce(url: string): void {
   console.log(`listening on ${url}`);
 }
 
-/** Runs `collect`, a full and synchronous garbage collection, whenever SIGUSR2 arrives. */
-export function collectOnSignal(collect: () => void): void {
-  process.on("SIGUSR2", collect);
+/** Certificate and key of a server on TLS: PEM files. */
+export const CERT_FILE: string = fileURLToPath(
+  new URL("../../test/fixtures/localhost.cert.pem", import.meta.url),
+);
+export const KEY_FILE: string = fileURLToPath(
+  new URL("../../test/fixtures/localhost.key.pem", import.meta.url),
+);
+
+/**
+ * Runs a full and synchronous garbage collection whenever SIGUSR2 arrives, and prints what is left: `memory` and the
+ * runtime's own account in JSON. Node and Deno need --expose-gc.
+ */
+export function collectOnSignal(): void {
+  const { gc } = globalThis as { gc?: () => void };
+  const collect = process.versions["bun"] !== undefined ? () => Bun.gc(true) : gc;
+  if (collect === undefined) return;
+  process.on("SIGUSR2", () => {
+    collect();
+    console.log(`memory ${JSON.stringify(process.memoryUsage())}`);
+  });
 }

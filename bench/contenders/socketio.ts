@@ -1,38 +1,52 @@
 /**
- * Socket.IO with its Redis adapter: a client joins rooms and publishes to them, on whichever node it is.
- * Settings: WebSocket only, no compression (its default), no connection state recovery (its default).
- * `--adapter classic` has every node hear everything, `sharded` subscribes per room. Run by Node.
+ * Socket.IO on its default engine: echo, or emit to a room.
+ * Settings: WebSocket transport only, message limit 16 MiB, pings an hour apart; compression, when
+ * asked for, without context takeover and for all sizes; it
+ * has no backpressure limit. Run by Node.
  */
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { parseArgs } from "node:util";
-import { createClient } from "@redis/client";
-import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
 import { Server } from "socket.io";
-import { announce, HOST, LISTEN_BACKLOG, MAX_MESSAGE_BYTES } from "./settings.ts";
+import { EVENT } from "../load/dialects/socketio.ts";
+import { deflate, port, publish, scheme, tls } from "./flags.ts";
+import {
+  announce,
+  CERT_FILE,
+  collectOnSignal,
+  HOST,
+  KEY_FILE,
+  LISTEN_BACKLOG,
+  MAX_MESSAGE_BYTES,
+} from "./settings.ts";
 
-const { values } = parseArgs({
-  options: { port: { type: "string" }, redis: { type: "string" }, adapter: { type: "string" } },
+const PING_MS = 3_600_000;
+
+const http = tls
+  ? createTlsServer({ cert: readFileSync(CERT_FILE), key: readFileSync(KEY_FILE) })
+  : createServer();
+
+const server = new Server(http, {
+  transports: ["websocket"],
+  maxHttpBufferSize: MAX_MESSAGE_BYTES,
+  perMessageDeflate: deflate &&
+    { serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 0 },
+  pingInterval: PING_MS,
+  serveClient: false,
 });
 
-const connect = () => createClient({ url: values.redis ?? "", RESP: 2 }).connect();
-const [publisher, subscriber] = await Promise.all([connect(), connect()]);
-const adapter = values.adapter === "sharded"
-  ? createShardedAdapter(publisher, subscriber, { subscriptionMode: "dynamic-private" })
-  : createAdapter(publisher, subscriber);
-
-const http = createServer();
-const io = new Server(http, { adapter, transports: ["websocket"], maxHttpBufferSize: MAX_MESSAGE_BYTES });
-
-io.on("connection", (socket) => {
-  socket.on("subscribe", async (topic: string, acknowledge: () => void) => {
-    await socket.join(topic);
-    acknowledge();
-  });
-  socket.on("publish", (topic: string, data: string) => io.to(topic).emit("message", topic, data));
+server.on("connection", (socket) => {
+  if (!publish) {
+    socket.on(EVENT, (data: unknown) => socket.emit(EVENT, data));
+    return;
+  }
+  const room = String(socket.handshake.query["room"]);
+  void socket.join(room);
+  socket.on(EVENT, (data: unknown) => server.to(room).emit(EVENT, data));
 });
 
-http.listen({ host: HOST, port: Number(values.port), backlog: LISTEN_BACKLOG }, () => {
-  const { port } = http.address() as AddressInfo;
-  announce(`ws://${HOST}:${port}/socket.io/?EIO=4&transport=websocket`);
+collectOnSignal();
+http.listen({ host: HOST, port, backlog: LISTEN_BACKLOG }, () => {
+  announce(`${scheme}://${HOST}:${(http.address() as AddressInfo).port}/`);
 });

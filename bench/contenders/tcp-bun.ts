@@ -35,5 +35,5 @@ const server = Bun.listen<{ waiting: Uint8Array[] }>({
   },
 });
 
-collectOnSignal(() => Bun.gc(true));
+collectOnSignal();
 announce(`tcp://${HOST}:${server.port}`);

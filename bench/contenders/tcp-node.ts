@@ -13,7 +13,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => socket.destroy());
 });
 
-collectOnSignal(() => globalThis.gc?.());
+collectOnSignal();
 server.listen({ host: HOST, port, backlog: LISTEN_BACKLOG }, () => {
   announce(`tcp://${HOST}:${(server.address() as AddressInfo).port}`);
 });

@@ -1,40 +1,57 @@
 /**
  * uWebSockets.js with nothing around it: echo, or publish to one topic.
- * Settings: message and backpressure limit 16 MiB, sockets over it are not closed, no compression, no idle
- * timeout, no automatic pings, no maximum lifetime. Run by Node.
+ * Settings: message and backpressure limit 16 MiB, sockets over it are not closed, no idle timeout, no automatic pings,
+ * no maximum lifetime; compression, when asked for, with the shared compressor. Run by Node.
  */
 import uws from "uWebSockets.js";
-import { port, publish } from "./flags.ts";
+import { deflate, port, publish, scheme, tls } from "./flags.ts";
 import {
   announce,
+  CERT_FILE,
   collectOnSignal,
   HOST,
+  KEY_FILE,
   MAX_BACKPRESSURE_BYTES,
   MAX_MESSAGE_BYTES,
-  TOPIC,
+  topicOf,
 } from "./settings.ts";
 
-const app = uws.App();
+interface Data {
+  topic?: string;
+}
 
-app.ws("/*", {
+const app = tls ? uws.SSLApp({ cert_file_name: CERT_FILE, key_file_name: KEY_FILE }) : uws.App();
+
+app.ws<Data>("/*", {
   maxPayloadLength: MAX_MESSAGE_BYTES,
   maxBackpressure: MAX_BACKPRESSURE_BYTES,
   closeOnBackpressureLimit: 0,
-  compression: uws.DISABLED,
+  compression: deflate ? uws.SHARED_COMPRESSOR : uws.DISABLED,
   idleTimeout: 0,
   sendPingsAutomatically: false,
   maxLifetime: 0,
-  open(socket) {
-    if (publish) socket.subscribe(TOPIC);
-  },
+  ...(publish && {
+    upgrade(response, request, context) {
+      response.upgrade<Data>(
+        { topic: topicOf(request.getUrl()) },
+        request.getHeader("sec-websocket-key"),
+        request.getHeader("sec-websocket-protocol"),
+        request.getHeader("sec-websocket-extensions"),
+        context,
+      );
+    },
+    open(socket) {
+      socket.subscribe(socket.getUserData().topic ?? "");
+    },
+  }),
   message(socket, message, isBinary) {
-    if (publish) app.publish(TOPIC, message, isBinary, false);
-    else socket.send(message, isBinary, false);
+    if (publish) app.publish(socket.getUserData().topic ?? "", message, isBinary, deflate);
+    else socket.send(message, isBinary, deflate);
   },
 });
 
-collectOnSignal(() => globalThis.gc?.());
+collectOnSignal();
 app.listen(HOST, port, (token) => {
   if (!token) throw new Error(`cannot listen on port ${port}`);
-  announce(`ws://${HOST}:${uws.us_socket_local_port(token)}/`);
+  announce(`${scheme}://${HOST}:${uws.us_socket_local_port(token)}/`);
 });

@@ -5,7 +5,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { Failures, RunBroken } from "../load/failures.ts";
-import { FanoutTraffic } from "../load/fanout.ts";
+import { FanoutTraffic, TOPIC } from "../load/fanout.ts";
 import { runThroughput } from "../load/throughput.ts";
 import { residentBytes } from "../proc.ts";
 import { PublishTraffic } from "./publish.ts";
@@ -41,10 +41,11 @@ async function run({ job, work, perSecond, trouble, floodPerSecond }: Task): Pro
   const traffic = work === "fanout"
     ? new FanoutTraffic(job, failures)
     : new PublishTraffic(job, work === "paced" ? perSecond : 0, failures);
+  const topicOf = work === "fanout" ? () => TOPIC : undefined;
   try {
     if (trouble === "sleeper") await fill(job.url, failures);
     const flood = trouble === "flood" ? new Flood(job.url, floodPerSecond) : undefined;
-    outcome.throughput = await runThroughput(job, traffic, failures);
+    outcome.throughput = await runThroughput(job, traffic, topicOf, failures);
     flood?.stop();
     if (flood !== undefined) Object.assign(outcome, { floodCloses: flood.closes, floodSent: flood.sent });
     if (trouble === "sleeper") outcome.queuedBytes = await queuedBytes(job.url);

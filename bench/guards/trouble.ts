@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
-import { TOPIC } from "../load/connection.ts";
+import { TOPIC } from "../load/fanout.ts";
 import { maskedFrame, seededBytes } from "../load/ring.ts";
 import { TEXT } from "../load/scanner.ts";
 

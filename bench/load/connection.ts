@@ -1,13 +1,16 @@
 /**
- * One client connection: the opening handshake, Millrace's greeting where it is spoken, then a stream of messages that
+ * One client connection: the opening handshake, the server's greeting where it has one, then a stream of messages that
  * are counted. It must never know when to send what: its owner, the workload, does.
  */
 import { Buffer } from "node:buffer";
+import { constants, inflateRawSync } from "node:zlib";
+import type { Dialect, Greeter, Subscription } from "./dialects/dialect.ts";
+import { dialects } from "./dialects/pick.ts";
 import { openLink } from "./link.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import type { Job } from "./job.ts";
 import { maskedFrame, seededBytes } from "./ring.ts";
-import { BINARY, FrameScanner, RawScanner, TEXT } from "./scanner.ts";
+import { BINARY, FrameScanner, RawScanner, StreamScanner, TEXT } from "./scanner.ts";
 import type { Scanner, ScannerSink } from "./scanner.ts";
 
 /** The example key of RFC 6455, section 1.3, and the answer it must get. */
@@ -15,58 +18,62 @@ const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD_END = "\r\n\r\n";
 const MAX_HEAD_BYTES = 16 * 1024;
+const DEFLATE = "permessage-deflate";
+const DEFLATE_OFFER = `${DEFLATE}; server_no_context_takeover; client_no_context_takeover`;
+/** What was left off a compressed message (RFC 7692, section 7.2.2). */
+const DEFLATE_TAIL = Buffer.from([0, 0, 0xff, 0xff]);
 
 const CLOSE_OPCODE = 8;
 const PING_OPCODE = 9;
 const PONG_OPCODE = 10;
 const MASK_SEED = 0xc0de;
 
-const SUBSCRIBE_ID = 1;
-/** The topic of the fan-out workload. */
-export const TOPIC = "t";
-
 /** Connections opened at the same time, well below a listen backlog. */
 const OPENING_AT_ONCE = 64;
-
-/** Where a subscriber's counting starts: the acknowledgement of its `subscribe`. */
-export interface Subscription {
-  epoch: unknown;
-  offset: number;
-}
 
 /** The workload, as its connections see it. */
 export interface Owner {
   /** `count` more messages are complete. */
   progressed(connection: Connection, count: number): void;
   /** Message number `sequence` of `connection` is to be inspected; throws an Error when it is wrong. */
-  inspect(connection: Connection, sequence: number, payload: Uint8Array): void;
+  inspect(connection: Connection, sequence: number, payload: Buffer): void;
   failed(reason: string): void;
 }
 
-const Phase = { Upgrade: 0, Welcome: 1, Subscribe: 2, Running: 3 } as const;
+const Phase = { Upgrade: 0, Greeting: 1, Running: 2, Ended: 3 } as const;
 type Phase = typeof Phase[keyof typeof Phase];
 
-export class Connection implements LinkEvents, ScannerSink {
+/** The opcode that messages of a job have. */
+export function opcodeOf({ binary, protocol }: Pick<Job, "binary" | "protocol">): number {
+  return dialects[protocol].binary ?? binary ? BINARY : TEXT;
+}
+
+export class Connection implements LinkEvents, ScannerSink, Greeter {
   readonly index: number;
+  readonly topic: string | undefined;
   /** Messages sent so far; the workload's own count. */
   sent = 0;
   subscription: Subscription | undefined;
+  owner: Owner;
 
   readonly #job: Job;
-  readonly #owner: Owner;
+  readonly #dialect: Dialect;
   #scanner: Scanner;
   #link: Link | undefined;
   #phase: Phase = Phase.Upgrade;
+  #step = 0;
   #head = "";
   #opened: () => void = () => {};
 
-  constructor(job: Job, index: number, owner: Owner) {
+  constructor(job: Job, index: number, owner: Owner, topic?: string) {
     this.#job = job;
+    this.#dialect = dialects[job.protocol];
     this.index = index;
-    this.#owner = owner;
+    this.topic = topic;
+    this.owner = owner;
     this.#scanner = job.protocol === "tcp"
       ? new RawScanner(job.payloadBytes, 1, this)
-      : new FrameScanner(job.binary ? BINARY : TEXT, this);
+      : new FrameScanner(opcodeOf(job), this, job.deflate);
   }
 
   /** Messages received so far. */
@@ -78,14 +85,18 @@ export class Connection implements LinkEvents, ScannerSink {
   async open(): Promise<void> {
     const url = new URL(this.#job.url);
     const opened = new Promise<void>((resolve) => this.#opened = resolve);
-    this.#link = await openLink(url.hostname, Number(url.port), this);
+    const address = { host: url.hostname, port: Number(url.port), tls: url.protocol === "wss:" };
+    this.#link = await openLink(address, this);
     if (this.#job.protocol === "tcp") {
       this.#phase = Phase.Running;
       return;
     }
+    const { subprotocol } = this.#dialect;
     this.write(Buffer.from(
-      `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        `Sec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13${HEAD_END}`,
+      `GET ${this.#dialect.target(url.pathname + url.search, this.topic)} HTTP/1.1\r\nHost: ${url.host}\r\n` +
+        `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13` +
+        (subprotocol === undefined ? "" : `\r\nSec-WebSocket-Protocol: ${subprotocol}`) +
+        (this.#job.deflate ? `\r\nSec-WebSocket-Extensions: ${DEFLATE_OFFER}` : "") + HEAD_END,
     ));
     await opened;
   }
@@ -94,12 +105,25 @@ export class Connection implements LinkEvents, ScannerSink {
    * Counts messages from 0 again: each has `messageBytes` (-1: any size), and every `inspectEvery`th is inspected.
    */
   expect(messageBytes: number, inspectEvery: number): void {
-    if (this.#scanner instanceof FrameScanner) this.#scanner.expect(messageBytes, inspectEvery);
-    else this.#scanner = new RawScanner(messageBytes, inspectEvery, this);
+    this.sent = 0;
+    if (this.#job.protocol === "tcp") this.#scanner = new RawScanner(messageBytes, inspectEvery, this);
+    else if (this.#dialect.streamed) this.#scanner = new StreamScanner(messageBytes, inspectEvery, this);
+    else if (this.#scanner instanceof FrameScanner) this.#scanner.expect(messageBytes, inspectEvery);
   }
 
   write(bytes: Uint8Array): void {
     this.#link?.write(bytes);
+  }
+
+  /** Reads nothing from now on. */
+  pause(): void {
+    this.#link?.pause();
+  }
+
+  /** Ends the connection at once; that it ended is no failure then. */
+  end(): void {
+    this.#phase = Phase.Ended;
+    this.#link?.end();
   }
 
   data(bytes: Uint8Array, length: number): void {
@@ -108,21 +132,25 @@ export class Connection implements LinkEvents, ScannerSink {
         this.#answer(bytes, length);
         return;
       }
+      if (this.#phase === Phase.Ended) return;
       const wasRunning = this.#phase === Phase.Running;
       const count = this.#scanner.push(bytes, 0, length);
-      if (count > 0 && wasRunning) this.#owner.progressed(this, count);
+      if (count > 0 && wasRunning) this.owner.progressed(this, count);
     } catch (error) {
-      this.#owner.failed(`connection ${this.index}: ${(error as Error).message}`);
+      this.owner.failed(`connection ${this.index}: ${(error as Error).message}`);
     }
   }
 
   closed(): void {
-    this.#owner.failed(`connection ${this.index}: the server closed it`);
+    if (this.#phase !== Phase.Ended) this.owner.failed(`connection ${this.index}: the server closed it`);
   }
 
-  message(sequence: number, payload: Uint8Array): void {
-    if (this.#phase === Phase.Running) this.#owner.inspect(this, sequence, payload);
-    else this.#greet(payload);
+  message(sequence: number, payload: Uint8Array, compressed: boolean): void {
+    const whole = compressed
+      ? inflateRawSync(Buffer.concat([payload, DEFLATE_TAIL]), { finishFlush: constants.Z_SYNC_FLUSH })
+      : Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+    if (this.#phase === Phase.Running) this.owner.inspect(this, sequence, whole);
+    else if (this.#dialect.greeted(this.#step++, whole, this, (message) => this.#say(message))) this.#run();
   }
 
   control(opcode: number, payload: Uint8Array): void {
@@ -148,29 +176,20 @@ export class Connection implements LinkEvents, ScannerSink {
       throw new Error(`the upgrade was answered with ${head.split("\r\n")[0]}`);
     }
     if (!head.includes(ACCEPT)) throw new Error("the upgrade was answered without the right accept hash");
+    if (head.includes(DEFLATE) !== this.#job.deflate) {
+      throw new Error(`${DEFLATE} was ${this.#job.deflate ? "not agreed to" : "agreed to without an offer"}`);
+    }
     this.#head = "";
-    if (this.#job.protocol === "millrace") this.#phase = Phase.Welcome;
+    if (this.#dialect.isGreeted(this)) this.#phase = Phase.Greeting;
     else this.#run();
+    const hello = this.#dialect.hello(this);
+    if (hello !== undefined) this.#say(hello);
     const frames = end + HEAD_END.length - before;
     if (frames < length) this.#scanner.push(bytes, frames, length);
   }
 
-  /** Millrace's greeting: its `welcome`, then the `ack` of the subscription that the fan-out needs. */
-  #greet(payload: Uint8Array): void {
-    const message = JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown>;
-    if (this.#phase === Phase.Welcome) {
-      if (message["type"] !== "welcome") throw new Error(`a ${message["type"]} came instead of the welcome`);
-      if (this.#job.workload !== "fanout") return this.#run();
-      this.#phase = Phase.Subscribe;
-      const command = JSON.stringify({ type: "subscribe", topic: TOPIC, id: SUBSCRIBE_ID });
-      this.write(maskedFrame(TEXT, Buffer.from(command), seededBytes(MASK_SEED)));
-      return;
-    }
-    if (message["type"] !== "ack" || message["id"] !== SUBSCRIBE_ID) {
-      throw new Error(`a ${message["type"]} came instead of the ack of the subscription`);
-    }
-    this.subscription = { epoch: message["epoch"], offset: Number(message["offset"]) };
-    this.#run();
+  #say(message: Buffer): void {
+    this.write(maskedFrame(opcodeOf(this.#job), message, seededBytes(MASK_SEED)));
   }
 
   #run(): void {
@@ -179,14 +198,21 @@ export class Connection implements LinkEvents, ScannerSink {
   }
 }
 
-/** Opens `count` connections, a bounded number at a time; the first has index `from`. */
-export async function openConnections(
-  job: Job,
-  owner: Owner,
-  count: number,
-  from = 0,
-): Promise<Connection[]> {
-  const connections = Array.from({ length: count }, (_, i) => new Connection(job, from + i, owner));
+/** Which connections to open. */
+export interface Opening {
+  readonly count: number;
+  /** The index of the first. */
+  readonly from?: number;
+  readonly topicOf?: (index: number) => string;
+}
+
+/** Opens connections, a bounded number at a time. */
+export async function openConnections(job: Job, owner: Owner, opening: Opening): Promise<Connection[]> {
+  const { count, from = 0, topicOf } = opening;
+  const connections = Array.from(
+    { length: count },
+    (_, i) => new Connection(job, from + i, owner, topicOf?.(from + i)),
+  );
   for (let i = 0; i < count; i += OPENING_AT_ONCE) {
     await Promise.all(connections.slice(i, i + OPENING_AT_ONCE).map((connection) => connection.open()));
   }

@@ -2,12 +2,12 @@
  * Echo: every connection keeps a fixed number of messages under way; when a read brings back some of them, as many
  * leave in one write. It must never know how the window is measured.
  */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import type { Connection } from "./connection.ts";
 import type { Failures } from "./failures.ts";
 import type { Job } from "./job.ts";
 import type { MessageRing } from "./ring.ts";
-import { INSPECT_EVERY, ringFor } from "./throughput.ts";
+import { arrivingBytes, checkArrival, INSPECT_EVERY, ringFor } from "./throughput.ts";
 import type { Traffic } from "./throughput.ts";
 
 export class EchoTraffic implements Traffic {
@@ -17,19 +17,21 @@ export class EchoTraffic implements Traffic {
   readonly #job: Job;
   readonly #failures: Failures;
   readonly #ring: MessageRing;
+  /** Messages that a connection may send; Infinity for as long as the traffic runs. */
+  readonly #most: number;
   #running = false;
 
-  constructor(job: Job, failures: Failures) {
+  constructor(job: Job, failures: Failures, most = Infinity) {
     this.#job = job;
     this.#failures = failures;
-    this.#ring = ringFor(job, (data) => ({ type: "echo", data }));
+    this.#ring = ringFor(job, undefined);
+    this.#most = most;
   }
 
   start(connections: readonly Connection[]): void {
-    const messageBytes = this.#job.protocol === "millrace" ? -1 : this.#job.payloadBytes;
     this.#running = true;
     for (const connection of connections) {
-      connection.expect(messageBytes, INSPECT_EVERY);
+      connection.expect(arrivingBytes(this.#job, this.#ring), INSPECT_EVERY);
       this.#send(connection, this.#job.inFlight);
     }
   }
@@ -47,16 +49,9 @@ export class EchoTraffic implements Traffic {
     }
   }
 
-  inspect(_connection: Connection, sequence: number, payload: Uint8Array): void {
+  inspect(connection: Connection, sequence: number, payload: Buffer): void {
     this.inspected++;
-    const sent = this.#ring.dataOf(sequence);
-    if (this.#job.protocol === "millrace") {
-      const message = JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown>;
-      if (message["type"] === "echo" && message["data"] === sent.toString()) return;
-    } else if (sent.equals(payload)) {
-      return;
-    }
-    throw new Error(`message ${sequence} came back with other content`);
+    checkArrival(this.#job, this.#ring, connection, sequence, payload);
   }
 
   failed(reason: string): void {
@@ -69,8 +64,10 @@ export class EchoTraffic implements Traffic {
 
   /** `count` is at most the number in flight, which is the ring's longest batch. */
   #send(connection: Connection, count: number): void {
-    connection.write(this.#ring.batch(connection.sent, count));
-    connection.sent += count;
-    this.due += count;
+    const batch = Math.min(count, this.#most - connection.sent);
+    if (batch <= 0) return;
+    connection.write(this.#ring.batch(connection.sent, batch));
+    connection.sent += batch;
+    this.due += batch;
   }
 }

@@ -1,68 +1,94 @@
 /**
- * Fan-out: the first connection publishes, every connection (the first one too) receives every publication. A fixed
- * number of publications is under way; one that has reached all makes room for the next.
- * It must never know how the window is measured.
+ * Fan-out, in one room or in many: a member publishes, every member (that one too) receives every publication. A fixed
+ * number of publications is under way in each room. It must never know how the window is measured.
  */
-import { Buffer } from "node:buffer";
-import { TOPIC } from "./connection.ts";
+import type { Buffer } from "node:buffer";
 import type { Connection } from "./connection.ts";
 import type { Failures } from "./failures.ts";
 import type { Job } from "./job.ts";
 import type { MessageRing } from "./ring.ts";
-import { INSPECT_EVERY, ringFor } from "./throughput.ts";
+import { arrivingBytes, checkArrival, INSPECT_EVERY, ringFor } from "./throughput.ts";
 import type { Traffic } from "./throughput.ts";
 
-/** Subscribers of which every single message is inspected, where messages carry offsets. */
+/** The topic of the one room. */
+export const TOPIC = "t";
+
+/** Connections of which every single message is inspected, where messages carry offsets. */
 const CLOSELY_WATCHED = 4;
+
+/** Different messages in the ring of a room, when there are many rooms. */
+const MESSAGES_PER_ROOM = 8;
+
+interface Room {
+  readonly ring: MessageRing;
+  readonly members: readonly Connection[];
+  published: number;
+  delivered: number;
+  /** Deliveries at which there is room for another publication. */
+  roomAt: number;
+  publisher: number;
+}
+
+/** The topic of connection `index`: rooms have `roomSize` members each. */
+export function roomTopic(index: number, { roomSize }: Pick<Job, "roomSize">): string {
+  return `room.${Math.floor(index / roomSize)}`;
+}
 
 export class FanoutTraffic implements Traffic {
   delivered = 0;
+  due = 0;
   inspected = 0;
   readonly #job: Job;
   readonly #failures: Failures;
-  readonly #ring: MessageRing;
-  #subscribers: readonly Connection[] = [];
-  #published = 0;
-  /** Deliveries at which there is room for another publication. */
-  #roomAt = 0;
+  /**
+   * In many rooms members publish in turn, each once the one before has reached all: so it is known what arrives when.
+   * In one room the first member publishes, as soon as one of its publications has reached all.
+   */
+  readonly #inTurn: boolean;
+  readonly #rooms: Room[] = [];
+  /** The room of each connection. */
+  readonly #roomOf: Room[] = [];
   #running = false;
 
   constructor(job: Job, failures: Failures) {
     this.#job = job;
     this.#failures = failures;
-    this.#ring = ringFor(job, (data) => ({ type: "publish", topic: TOPIC, data }));
-  }
-
-  get due(): number {
-    return this.#published * this.#subscribers.length;
+    this.#inTurn = job.workload === "rooms";
   }
 
   start(connections: readonly Connection[]): void {
-    this.#subscribers = connections;
     this.#running = true;
-    const millrace = this.#job.protocol === "millrace";
+    const size = this.#inTurn ? this.#job.roomSize : connections.length;
     const watchedStep = Math.ceil(connections.length / CLOSELY_WATCHED);
-    for (const connection of connections) {
-      const isWatched = millrace && connection.index % watchedStep === 0;
-      connection.expect(millrace ? -1 : this.#job.payloadBytes, isWatched ? 1 : INSPECT_EVERY);
+    for (let from = 0; from < connections.length; from += size) {
+      const members = connections.slice(from, from + size);
+      const ring = ringFor(this.#job, members[0]?.topic, this.#inTurn ? MESSAGES_PER_ROOM : undefined);
+      const room: Room = { ring, members, published: 0, delivered: 0, roomAt: 0, publisher: 0 };
+      this.#rooms.push(room);
+      for (const member of members) {
+        this.#roomOf[member.index] = room;
+        const isWatched = member.subscription !== undefined && member.index % watchedStep === 0;
+        member.expect(arrivingBytes(this.#job, ring), isWatched ? 1 : INSPECT_EVERY);
+      }
     }
-    this.#publish();
+    for (const room of this.#rooms) this.#publish(room);
   }
 
   stop(): void {
     this.#running = false;
   }
 
-  progressed(_connection: Connection, count: number): void {
+  progressed(connection: Connection, count: number): void {
     this.delivered += count;
-    if (this.delivered >= this.#roomAt && this.#running) this.#publish();
+    const room = this.#roomOf[connection.index] as Room; // a connection is in one from the start
+    room.delivered += count;
+    if (room.delivered >= room.roomAt && this.#running) this.#publish(room);
   }
 
-  inspect(connection: Connection, sequence: number, payload: Uint8Array): void {
+  inspect(connection: Connection, sequence: number, payload: Buffer): void {
     this.inspected++;
-    const sent = this.#ring.dataOf(sequence);
-    if (this.#job.protocol === "millrace") this.#inspectEvent(connection, sequence, payload, sent.toString());
-    else if (!sent.equals(payload)) throw new Error(`publication ${sequence} arrived with other content`);
+    const room = this.#roomOf[connection.index] as Room; // as above
+    checkArrival(this.#job, room.ring, connection, sequence, payload);
   }
 
   failed(reason: string): void {
@@ -70,32 +96,26 @@ export class FanoutTraffic implements Traffic {
   }
 
   complaint(): string | undefined {
-    const wrong = this.#subscribers.filter((subscriber) => subscriber.received !== this.#published);
-    const [first] = wrong;
-    if (first === undefined) return undefined;
-    return `${wrong.length} of ${this.#subscribers.length} subscribers did not get exactly ${this.#published} ` +
-      `publications; number ${first.index} got ${first.received}`;
+    for (const { members, published } of this.#rooms) {
+      const wrong = members.filter((member) => member.received !== published);
+      const [first] = wrong;
+      if (first === undefined) continue;
+      return `${wrong.length} of ${members.length} subscribers did not get exactly ${published} ` +
+        `publications; number ${first.index} got ${first.received}`;
+    }
+    return undefined;
   }
 
-  /** Offsets grow by one from the one that the subscription was acknowledged with. */
-  #inspectEvent(connection: Connection, sequence: number, payload: Uint8Array, data: string): void {
-    const event = JSON.parse(Buffer.from(payload).toString()) as Record<string, unknown>;
-    const { epoch, offset } = connection.subscription ?? { epoch: undefined, offset: 0 };
-    if (event["type"] !== "message" || event["topic"] !== TOPIC || event["data"] !== data) {
-      throw new Error(`publication ${sequence} arrived with other content`);
-    }
-    if (event["epoch"] !== epoch || event["offset"] !== offset + 1 + sequence) {
-      throw new Error(`publication ${sequence} has offset ${event["offset"]}, ${offset} was subscribed at`);
-    }
-  }
-
-  #publish(): void {
-    const count = this.#subscribers.length;
-    const room = Math.floor(this.delivered / count) + this.#job.inFlight - this.#published;
+  #publish(room: Room): void {
+    const { members, published, delivered } = room;
+    const inFlight = this.#job.inFlight;
+    const space = inFlight - (published - Math.floor(delivered / members.length));
     // More deliveries than publications: the complaint at the end tells whose.
-    const batch = Math.min(room, this.#job.inFlight);
-    this.#subscribers[0]?.write(this.#ring.batch(this.#published, batch));
-    this.#published += batch;
-    this.#roomAt = (this.#published - this.#job.inFlight + 1) * count;
+    const batch = Math.min(space, inFlight);
+    if (this.#inTurn) room.publisher = (room.publisher + 1) % members.length;
+    members[room.publisher]?.write(room.ring.batch(published, batch));
+    room.published += batch;
+    this.due += batch * members.length;
+    room.roomAt = (this.#inTurn ? room.published : room.published - inFlight + 1) * members.length;
   }
 }

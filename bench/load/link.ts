@@ -1,12 +1,16 @@
 /**
- * A TCP connection, reduced to what the load generator needs, on Bun.connect under Bun and on node:net elsewhere.
+ * A TCP or TLS connection, reduced to what the load generator needs, on Bun.connect under Bun and on node:net elsewhere.
  * Bytes are lent: a reader must copy what it keeps. It must never know WebSocket.
  */
 import { Buffer } from "node:buffer";
 import { connect as connectSocket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /** Reads above this size arrive in parts; Bun reads up to 512 KiB, so this gives Node the same. */
 const READ_BUFFER_BYTES = 512 * 1024;
+
+/** The certificate is the fixture's own: what is measured is encryption, not trust. */
+const TLS_OPTIONS = { rejectUnauthorized: false };
 
 /** What a connection reports. */
 export interface LinkEvents {
@@ -19,17 +23,28 @@ export interface LinkEvents {
 /** An open connection. `bytes` handed to `write` must not change later. */
 export interface Link {
   write(bytes: Uint8Array): void;
+  /** Reads nothing more. */
+  pause(): void;
+  /** Ends the connection at once. */
+  end(): void;
 }
 
-/** Connects to `host`:`port`; rejects when that is refused. */
-export function openLink(host: string, port: number, events: LinkEvents): Promise<Link> {
-  return "Bun" in globalThis ? openOnBun(host, port, events) : openOnNode(host, port, events);
+/** Where to connect to. */
+export interface Address {
+  host: string;
+  port: number;
+  tls: boolean;
+}
+
+/** Connects; rejects when that is refused. */
+export function openLink(address: Address, events: LinkEvents): Promise<Link> {
+  return "Bun" in globalThis ? openOnBun(address, events) : openOnNode(address, events);
 }
 
 // One buffer for all connections: a read is handed over before the next one starts.
 let readBuffer: Uint8Array | undefined;
 
-function openOnNode(host: string, port: number, events: LinkEvents): Promise<Link> {
+function openOnNode({ host, port, tls }: Address, events: LinkEvents): Promise<Link> {
   readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   const buffer = readBuffer;
   return new Promise((resolve, reject) => {
@@ -40,8 +55,16 @@ function openOnNode(host: string, port: number, events: LinkEvents): Promise<Lin
         return true;
       },
     };
-    const socket = connectSocket({ host, port, noDelay: true, onread });
-    socket.once("connect", () => resolve(socket));
+    const socket = tls
+      ? connectTls({ host, port, ...TLS_OPTIONS })
+      : connectSocket({ host, port, noDelay: true, onread });
+    const link: Link = {
+      write: (bytes) => void socket.write(bytes),
+      pause: () => void socket.pause(),
+      end: () => void socket.destroy(),
+    };
+    if (tls) socket.on("data", (chunk: Uint8Array) => events.data(chunk, chunk.length));
+    socket.once(tls ? "secureConnect" : "connect", () => resolve(link));
     socket.once("close", () => events.closed());
     socket.on("error", reject);
   });
@@ -50,11 +73,14 @@ function openOnNode(host: string, port: number, events: LinkEvents): Promise<Lin
 /** Keeps what the system did not take at once, in order, until the drain. */
 class BunLink implements Link {
   readonly events: LinkEvents;
+  /** Called once bytes may be written; for TLS, after its handshake. */
+  readonly opened: () => void;
   socket: Bun.Socket<BunLink> | undefined;
   #waiting: Uint8Array[] = [];
 
-  constructor(events: LinkEvents) {
+  constructor(events: LinkEvents, opened: () => void) {
     this.events = events;
+    this.opened = opened;
   }
 
   write(bytes: Uint8Array): void {
@@ -67,6 +93,14 @@ class BunLink implements Link {
     if (sent < bytes.length) this.#waiting.push(bytes.subarray(sent));
   }
 
+  pause(): void {
+    this.socket?.pause();
+  }
+
+  end(): void {
+    this.socket?.terminate();
+  }
+
   flush(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -74,10 +108,15 @@ class BunLink implements Link {
   }
 }
 
-async function openOnBun(host: string, port: number, events: LinkEvents): Promise<Link> {
-  const link = new BunLink(events);
-  link.socket = await Bun.connect<BunLink>({ hostname: host, port, data: link, socket: bunHandlers });
-  return link;
+function openOnBun({ host, port, tls }: Address, events: LinkEvents): Promise<Link> {
+  return new Promise((resolve, reject) => {
+    const link: BunLink = new BunLink(events, () => resolve(link));
+    const options = { hostname: host, port, data: link };
+    const opening = tls
+      ? Bun.connect<BunLink>({ ...options, socket: secureHandlers, tls: TLS_OPTIONS })
+      : Bun.connect<BunLink>({ ...options, socket: plainHandlers });
+    opening.catch(reject);
+  });
 }
 
 const bunHandlers = {
@@ -86,3 +125,11 @@ const bunHandlers = {
   drain: (socket: Bun.Socket<BunLink>): void => socket.data.flush(),
   close: (socket: Bun.Socket<BunLink>): void => socket.data.events.closed(),
 };
+
+function ready(socket: Bun.Socket<BunLink>): void {
+  socket.data.socket = socket;
+  socket.data.opened();
+}
+
+const plainHandlers = { ...bunHandlers, open: ready };
+const secureHandlers = { ...bunHandlers, handshake: ready };

@@ -5,6 +5,8 @@
  */
 
 const FIN_BIT = 0x80;
+/** Set on a message that is compressed (RFC 7692, section 6). */
+export const RSV1_BIT = 0x40;
 const CONTROL_BIT = 0x08;
 const MASK_BIT = 0x80;
 const LENGTH_BITS = 0x7f;
@@ -15,13 +17,14 @@ const LONGEST_HEADER_BYTES = 10;
 /** Largest message accepted; contenders have the same limit. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024 + 4096;
 
+const CONTINUATION = 0;
 export const TEXT = 1;
 export const BINARY = 2;
 
 /** Receives the messages that are to be inspected. `payload` is lent for the call. */
 export interface ScannerSink {
   /** `sequence` counts the messages of this connection from 0. */
-  message(sequence: number, payload: Uint8Array): void;
+  message(sequence: number, payload: Uint8Array, compressed: boolean): void;
   control(opcode: number, payload: Uint8Array): void;
 }
 
@@ -38,7 +41,8 @@ export class FrameScanner implements Scanner {
   readonly #sink: ScannerSink;
   #inspectEvery = 1;
   #nextInspected = 0;
-  #firstByte: number;
+  readonly #firstByte: number;
+  readonly #otherFirstByte: number;
   /** Payload size that every message must have, or -1 for any. */
   #expectedBytes = -1;
 
@@ -50,9 +54,10 @@ export class FrameScanner implements Scanner {
   #left = 0;
   #body: Uint8Array | undefined;
 
-  /** Every message is inspected until `expect` says otherwise. */
-  constructor(opcode: number, sink: ScannerSink) {
-    this.#firstByte = FIN_BIT | opcode;
+  /** Every message is inspected until `expect` says otherwise; with `deflate`, messages may be compressed. */
+  constructor(opcode: number, sink: ScannerSink, deflate = false) {
+    this.#otherFirstByte = FIN_BIT | opcode;
+    this.#firstByte = this.#otherFirstByte | (deflate ? RSV1_BIT : 0);
     this.#sink = sink;
   }
 
@@ -133,7 +138,9 @@ export class FrameScanner implements Scanner {
     const first = this.#first;
     const isControl = (first & CONTROL_BIT) !== 0;
     if (!isControl) {
-      if (first !== this.#firstByte) throw new Error(`a frame begins with 0x${first.toString(16)}`);
+      if (first !== this.#firstByte && first !== this.#otherFirstByte) {
+        throw new Error(`a frame begins with 0x${first.toString(16)}`);
+      }
       if (this.#expectedBytes >= 0 && this.#length !== this.#expectedBytes) {
         throw new Error(`a message has ${this.#length} bytes instead of ${this.#expectedBytes}`);
       }
@@ -167,7 +174,7 @@ export class FrameScanner implements Scanner {
     if (payload === undefined) return;
     // Before the sink, which may call `expect`.
     this.#nextInspected = sequence + this.#inspectEvery;
-    this.#sink.message(sequence, payload);
+    this.#sink.message(sequence, payload, (this.#first & RSV1_BIT) !== 0);
   }
 }
 
@@ -199,8 +206,80 @@ export class RawScanner implements Scanner {
       if (this.#filled < size) break;
       this.#filled = 0;
       const sequence = this.messages++;
-      if (isInspected) this.#sink.message(sequence, this.#body);
+      if (isInspected) this.#sink.message(sequence, this.#body, false);
     }
     return this.messages - before;
+  }
+}
+
+/**
+ * The scanner for messages of one size in a stream that is cut into binary frames without regard to them, fragments
+ * included: NATS does so.
+ */
+export class StreamScanner implements Scanner {
+  readonly #sink: ScannerSink;
+  readonly #inner: RawScanner;
+  readonly #header = new Uint8Array(LONGEST_HEADER_BYTES);
+  #headerBytes = 0;
+  #left = 0;
+  /** The payload so far of the control frame that is under way. */
+  #control: number[] | undefined;
+
+  constructor(messageBytes: number, inspectEvery: number, sink: ScannerSink) {
+    this.#sink = sink;
+    this.#inner = new RawScanner(messageBytes, inspectEvery, sink);
+  }
+
+  get messages(): number {
+    return this.#inner.messages;
+  }
+
+  push(bytes: Uint8Array, start: number, end: number): number {
+    const before = this.messages;
+    let at = start;
+    while (at < end) {
+      if (this.#left === 0) {
+        this.#header[this.#headerBytes++] = bytes[at++] as number;
+        this.#begin();
+        continue;
+      }
+      const next = Math.min(end, at + this.#left);
+      if (this.#control === undefined) this.#inner.push(bytes, at, next);
+      else this.#control.push(...bytes.subarray(at, next));
+      this.#left -= next - at;
+      at = next;
+      if (this.#left === 0) this.#completeControl();
+    }
+    return this.messages - before;
+  }
+
+  /** Begins on the payload once the header is complete. */
+  #begin(): void {
+    if (this.#headerBytes < 2) return;
+    const [first = 0, second = 0] = this.#header;
+    if ((second & MASK_BIT) !== 0) throw new Error("a frame from the server is masked");
+    const size = second < LENGTH_16 ? 2 : second < LENGTH_64 ? 4 : LONGEST_HEADER_BYTES;
+    if (this.#headerBytes < size) return;
+    let length = second;
+    if (size > 2) {
+      length = 0;
+      for (let i = 2; i < size; i++) length = length * 256 + (this.#header[i] as number);
+    }
+    if (length > MAX_MESSAGE_BYTES) throw new Error(`a frame announces ${length} bytes`);
+    this.#headerBytes = 0;
+    this.#left = length;
+    const isControl = (first & CONTROL_BIT) !== 0;
+    const opcode = first & ~FIN_BIT;
+    if (!isControl && opcode !== BINARY && opcode !== CONTINUATION) {
+      throw new Error(`a frame begins with 0x${first.toString(16)}`);
+    }
+    this.#control = isControl ? [first] : undefined;
+    if (length === 0) this.#completeControl();
+  }
+
+  #completeControl(): void {
+    const [first, ...payload] = this.#control ?? [];
+    this.#control = undefined;
+    if (first !== undefined) this.#sink.control(first & ~FIN_BIT, Uint8Array.from(payload));
   }
 }

@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { BINARY, FrameScanner, RawScanner, TEXT } from "../../bench/load/scanner.ts";
+import { BINARY, FrameScanner, RawScanner, StreamScanner, TEXT } from "../../bench/load/scanner.ts";
 import type { ScannerSink } from "../../bench/load/scanner.ts";
 
 /** Remembers what it was given; a payload is lent, so it is copied. */
@@ -95,6 +95,57 @@ describe("the frame scanner", () => {
       scanner.expect(3, 64);
       const good = frame(TEXT_FRAME, "abc");
       assertEquals(scanner.push(good, 0, good.length), 1);
+      assertThrows(() => scanner.push(bytes, 0, bytes.length), Error, reason);
+    }
+  });
+});
+
+describe("the frame scanner with compression", () => {
+  it("tells compressed messages from others (RFC 7692, section 6)", () => {
+    const flags: boolean[] = [];
+    const sink = {
+      message: (_: number, _payload: Uint8Array, flag: boolean) => void flags.push(flag),
+      control() {},
+    };
+    const scanner = new FrameScanner(TEXT, sink, true);
+    const bytes = Buffer.concat([frame(0xc1, "abc"), frame(0x81, "abc"), frame(0xc1, "x".repeat(200))]);
+    for (let at = 0; at < bytes.length; at++) scanner.push(bytes, at, at + 1);
+    assertEquals(flags, [true, false, true]);
+    const wrong = frame(0xc2, "abc");
+    assertThrows(() => scanner.push(wrong, 0, wrong.length), Error, "0xc2");
+  });
+});
+
+describe("the stream scanner", () => {
+  const stream = Buffer.concat([
+    frame(0x02, "aa"),
+    frame(0x80, "abb"),
+    frame(0x89, "ping"),
+    frame(0x82, ""),
+    frame(0x82, `b${"ccc".repeat(50)}`),
+  ]);
+
+  it("counts messages without regard to frames, and wherever the stream is cut", () => {
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const sink = new Recorder();
+      const scanner = new StreamScanner(3, 2, sink);
+      const counted = scanner.push(stream, 0, cut) + scanner.push(stream, cut, stream.length);
+      assertEquals([counted, sink.controls], [52, [9]]);
+      assertEquals(sink.messages.slice(0, 2), [{ sequence: 0, payload: "aaa" }, {
+        sequence: 2,
+        payload: "ccc",
+      }]);
+    }
+  });
+
+  it("refuses text, a mask and a length that nobody sends", () => {
+    const faults: [string, Buffer][] = [
+      ["0x81", frame(0x81, "abc")],
+      ["masked", Buffer.from([0x82, 0x83, 0, 0, 0, 0])],
+      ["announces", Buffer.from([0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0])],
+    ];
+    for (const [reason, bytes] of faults) {
+      const scanner = new StreamScanner(3, 1, new Recorder());
       assertThrows(() => scanner.push(bytes, 0, bytes.length), Error, reason);
     }
   });

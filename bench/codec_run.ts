@@ -1,0 +1,36 @@
+/** One cell of bench/codec.bench.ts in a process of its own: a sample for every codec in it. */
+import { fileURLToPath } from "node:url";
+import { runHelper } from "./child.ts";
+import { runtimeCommand, runtimes } from "./contender.ts";
+import type { Runtime } from "./contender.ts";
+import type { Cell, Sample } from "./result.ts";
+
+const CORE = 1;
+const MOST_SECONDS = 30;
+
+/** The contender that stands for the process, and is in every cell. */
+export const CODEC = "codec";
+
+interface Row {
+  readonly figures: readonly { readonly name: string; readonly nanoseconds: number }[];
+}
+
+/** Takes the samples of one run. Never rejects. */
+export async function takeCodecSamples(cell: Cell, run: number): Promise<Sample[]> {
+  const base = { kind: "sample", cell, run } as const;
+  try {
+    const runtime = Object.keys(runtimes).find((name) => name === cell.parameters["runtime"]) as Runtime;
+    const file = fileURLToPath(new URL("./codec.bench.ts", import.meta.url));
+    const flags = ["--json", "--quick", `--cell=${cell.parameters["name"]}`];
+    const answer = await runHelper([...runtimeCommand(runtime), file, ...flags], CORE, MOST_SECONDS);
+    const { figures } = JSON.parse(answer) as Row;
+    return figures.map(({ name, nanoseconds }) => ({
+      ...base,
+      contender: name === "ours" ? CODEC : name.replace("+", "-"),
+      failures: [],
+      figures: { nsPerMessage: nanoseconds },
+    }));
+  } catch (error) {
+    return [{ ...base, contender: CODEC, failures: [(error as Error).message], figures: {} }];
+  }
+}
