@@ -35,6 +35,18 @@ export interface Environment {
   readonly command: string;
   /** What was settled for all contenders alike, in words by name: limits, compression, pinning. */
   readonly settings: Readonly<Record<string, string>>;
+  /** What the contenders are, by the names that samples use, where the report cannot know it. */
+  readonly contenders?: Readonly<Record<string, ContenderNote>>;
+}
+
+/** A contender as a reader knows it. */
+export interface ContenderNote {
+  /** At most some 24 characters: it stands beside a bar on a phone. */
+  readonly label: string;
+  /** Our engine in TypeScript, a native engine, the whole server, somebody else's server, or no WebSocket at all. */
+  readonly kind: "ours" | "native" | "server" | "other" | "ceiling";
+  /** What differs from the settings of all, in words. */
+  readonly remark?: string;
 }
 
 /** One question: a workload with its parameters. */
@@ -67,7 +79,16 @@ export interface Sample {
   readonly loadIsLimit?: boolean;
 }
 
-export type ResultLine = Environment | Sample;
+/** What was asked for and cannot be had here; shown in the report. */
+export interface NotRun {
+  readonly kind: "notRun";
+  readonly contender: string;
+  /** Absent when no cell was run. */
+  readonly cell?: Cell;
+  readonly why: string;
+}
+
+export type ResultLine = Environment | Sample | NotRun;
 
 /** One text for one cell, the same for equal parameters in whatever order: what samples are grouped by. */
 export function cellKey({ workload, parameters }: Cell): string {

@@ -1,0 +1,75 @@
+/**
+ * Who the contenders are to a reader: names for people, what each is, and which of them are each other's counterpart.
+ * It must never know a figure.
+ */
+import type { ContenderNote, Environment } from "../result.ts";
+
+const KNOWN: Readonly<Record<string, ContenderNote>> = {
+  "ts-node": { label: "ts engine on Node", kind: "ours" },
+  "ts-bun": { label: "ts engine on Bun", kind: "ours" },
+  "ts-deno": { label: "ts engine on Deno", kind: "ours" },
+  "engine-uws": { label: "uws engine on Node", kind: "native" },
+  "engine-bun": { label: "bun engine on Bun", kind: "native" },
+  "uws-bare": { label: "uWebSockets.js, bare", kind: "native" },
+  "bun-bare": { label: "Bun.serve, bare", kind: "native" },
+  "server-ts-node": { label: "server, ts on Node", kind: "server" },
+  "server-ts-bun": { label: "server, ts on Bun", kind: "server" },
+  "server-ts-deno": { label: "server, ts on Deno", kind: "server" },
+  "server-uws": { label: "server, uws on Node", kind: "server" },
+  "server-bun": { label: "server, bun on Bun", kind: "server" },
+  "ws": { label: "ws on Node", kind: "other" },
+  "ws-bufferutil": { label: "ws + bufferutil", kind: "other" },
+  "deno-bare": { label: "Deno.upgradeWebSocket", kind: "other" },
+  "socketio": { label: "Socket.IO on Node", kind: "other" },
+  "soketi": { label: "Soketi", kind: "other" },
+  "nchan": { label: "nchan (nginx)", kind: "other" },
+  "nats": { label: "NATS WebSocket", kind: "other" },
+  "mosquitto": { label: "mosquitto", kind: "other" },
+  "tcp-node": { label: "raw TCP on Node", kind: "ceiling" },
+  "tcp-bun": { label: "raw TCP on Bun", kind: "ceiling" },
+  "tcp-deno": { label: "raw TCP on Deno", kind: "ceiling" },
+};
+
+/** What each kind is called in a table. */
+export const kindNames: Readonly<Record<ContenderNote["kind"], string>> = {
+  ours: "TypeScript engine",
+  native: "native engine",
+  server: "whole server",
+  other: "other server",
+  ceiling: "no framing",
+};
+
+/** A TypeScript engine and the native one of the same runtime: the question of the report. */
+export interface Pair {
+  readonly runtime: string;
+  readonly typescript: string;
+  readonly native: string;
+  /** The two again as whole servers, and a raw TCP echo. */
+  readonly typescriptServer: string;
+  readonly nativeServer: string;
+  readonly tcp: string;
+}
+
+export const pairs: readonly Pair[] = [
+  {
+    runtime: "Node",
+    typescript: "ts-node",
+    native: "uws-bare",
+    typescriptServer: "server-ts-node",
+    nativeServer: "server-uws",
+    tcp: "tcp-node",
+  },
+  {
+    runtime: "Bun",
+    typescript: "ts-bun",
+    native: "bun-bare",
+    typescriptServer: "server-ts-bun",
+    nativeServer: "server-bun",
+    tcp: "tcp-bun",
+  },
+];
+
+/** What is known of a contender; one that nobody described goes by its name. */
+export function noteOf(name: string, environment?: Environment): ContenderNote {
+  return environment?.contenders?.[name] ?? KNOWN[name] ?? { label: name, kind: "other" };
+}
