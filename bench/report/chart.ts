@@ -2,8 +2,7 @@
  * Draws charts with ECharts, on a machine without a screen: bars with whiskers, ratios around 1, and marks on a
  * logarithmic scale. Colours are CSS variables, so one drawing serves light and dark. It must never know a benchmark.
  */
-import { type CustomSeriesOption, ScatterChart } from "echarts/charts";
-import { BarChart, CustomChart } from "echarts/charts";
+import { BarChart, CustomChart, type CustomSeriesOption, ScatterChart } from "echarts/charts";
 import { GridComponent, LegendComponent, MarkLineComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
@@ -43,9 +42,11 @@ export interface Row {
   readonly colour: string;
 }
 
+type Options = Record<string, unknown>;
+
 const text = { color: INK, fontSize: FONT_SIZE, fontFamily: "sans-serif" };
 
-function axes(labels: readonly string[], unit: string, value: object): object {
+function axes(labels: readonly string[], unit: string, value: Options): Options {
   return {
     animation: false,
     textStyle: text,
@@ -74,7 +75,7 @@ function formatTick(value: number): string {
   return value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
 }
 
-function grid(rightMargin: number, top = TOP): object {
+function grid(rightMargin: number, top = TOP): Options {
   return { left: LABEL_WIDTH, right: rightMargin, top, bottom: AXIS_HEIGHT, outerBoundsMode: "none" };
 }
 
@@ -120,7 +121,13 @@ export function barChart(rows: readonly Row[], unit: string): string {
         itemStyle: { color: "none" },
         data: rows.map(({ spread }, at) => ({
           value: [Math.max(spread.high, greatest / 1e3), at],
-          label: { ...text, show: true, position: "right", distance: 5, formatter: formatNumber(spread.median) },
+          label: {
+            ...text,
+            show: true,
+            position: "right",
+            distance: 5,
+            formatter: formatNumber(spread.median),
+          },
         })),
       },
     ],
@@ -195,7 +202,7 @@ export function markChart(labels: readonly string[], marks: readonly Mark[], uni
   });
 }
 
-function draw(height: number, option: object): string {
+function draw(height: number, option: Options): string {
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height });
   try {
     chart.setOption(option);
@@ -212,7 +219,10 @@ function tidy(svg: string): string {
     .replace(/ class="[^"]*"/g, "")
     .replace(/ ecmeta_ssr_type="chart"/g, ' class="mark"')
     .replace(/ ecmeta_\w+="[^"]*"/g, "")
-    .replace(/ (pointer-events="visible"|baseProfile="full"|version="1.1"|xml:space="preserve"|xmlns:xlink="[^"]*")/g, "")
+    .replace(
+      / (pointer-events="visible"|baseProfile="full"|version="1.1"|xml:space="preserve"|xmlns:xlink="[^"]*")/g,
+      "",
+    )
     .replace(/\n+/g, "\n")
     .trim();
 }

@@ -24,7 +24,11 @@ const kinds: Readonly<Record<string, FigureKind>> = {
     scale: THOUSAND,
     better: "more",
   },
-  handshakesPerCpuSecond: { unit: "thousand handshakes per server-CPU-second", scale: THOUSAND, better: "more" },
+  handshakesPerCpuSecond: {
+    unit: "thousand handshakes per server-CPU-second",
+    scale: THOUSAND,
+    better: "more",
+  },
   handshakesPerSecond: { unit: "thousand handshakes per second", scale: THOUSAND, better: "more" },
   bytesPerConnection: { unit: "bytes per connection", scale: 1, better: "less" },
   afterBytes: { unit: "MiB left after everyone has gone", scale: MIB, better: "less" },

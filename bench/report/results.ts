@@ -140,7 +140,8 @@ export class Summary {
 
   /** `over` ÷ `under` in the runs that both have; undefined when there are none. */
   ratio(cell: Cell | undefined, over: string, under: string, figure: string): Spread | undefined {
-    return cell && this.paired({ cell, contender: over }, { cell, contender: under }, figure, (a, b) => a / b);
+    return cell &&
+      this.paired({ cell, contender: over }, { cell, contender: under }, figure, (a, b) => a / b);
   }
 
   /** `combine(a, b)` run by run, also across two cells. */

@@ -42,8 +42,12 @@ export const kindNames: Readonly<Record<ContenderNote["kind"], string>> = {
 /** A TypeScript engine and the native one of the same runtime: the question of the report. */
 export interface Pair {
   readonly runtime: string;
+  /** What the option `--engine` calls the native one. */
+  readonly engine: string;
   readonly typescript: string;
   readonly native: string;
+  /** In a sentence. */
+  readonly nativeName: string;
   /** The two again as whole servers, and a raw TCP echo. */
   readonly typescriptServer: string;
   readonly nativeServer: string;
@@ -53,16 +57,20 @@ export interface Pair {
 export const pairs: readonly Pair[] = [
   {
     runtime: "Node",
+    engine: "uws",
     typescript: "ts-node",
     native: "uws-bare",
+    nativeName: "bare uWebSockets.js",
     typescriptServer: "server-ts-node",
     nativeServer: "server-uws",
     tcp: "tcp-node",
   },
   {
     runtime: "Bun",
+    engine: "bun",
     typescript: "ts-bun",
     native: "bun-bare",
+    nativeName: "bare Bun.serve",
     typescriptServer: "server-ts-bun",
     nativeServer: "server-bun",
     tcp: "tcp-bun",

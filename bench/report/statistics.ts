@@ -76,7 +76,8 @@ export function normalQuantile(share: number): number {
 /** Abramowitz and Stegun, Handbook of Mathematical Functions, 26.2.17: wrong by less than 1e-7. */
 function normalShare(value: number): number {
   const t = 1 / (1 + 0.2316419 * Math.abs(value));
-  const series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  const series = t *
+    (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
   const above = Math.exp(-value * value / 2) / Math.sqrt(2 * Math.PI) * series;
   return value > 0 ? 1 - above : above;
 }

@@ -27,6 +27,8 @@ export function inlineSvg({ id, title, description, svg }: Chart): string {
 
 /** The same with its own paper and colours: an image knows nothing of the page around it. */
 export function standaloneSvg(chart: Chart): string {
-  const style = `<style>${colours("svg")}</style><rect width="100%" height="100%" fill="var(--paper)"></rect>`;
+  const style = `<style>${
+    colours("svg")
+  }</style><rect width="100%" height="100%" fill="var(--paper)"></rect>`;
   return `${inlineSvg(chart).replace("</desc>", `</desc>${style}`)}\n`;
 }

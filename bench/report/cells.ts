@@ -1,0 +1,73 @@
+/** Cells in words, in full for sentences and short for a row of a chart. It must never know a figure. */
+import type { Cell } from "../result.ts";
+import { formatBytes, formatWhole } from "./figures.ts";
+
+const NAMES: Readonly<Record<string, string>> = {
+  codec: "codec",
+  echo: "echo",
+  fanout: "fan-out",
+  rooms: "rooms",
+  latency: "latency",
+  idle: "idle",
+  churn: "churn",
+  storm: "connection storm",
+  server: "whole server",
+};
+
+type Value = number | string | boolean;
+
+/** Parameters whose meaning needs words; false ones and those that are off go without saying. */
+const WORDS: Readonly<Record<string, (value: Value) => string>> = {
+  payloadBytes: (value) => formatBytes(Number(value)),
+  connections: (value) => plural(value, "connection"),
+  subscribers: (value) => plural(value, "subscriber"),
+  inFlight: (value) => `${value} in flight`,
+  share: (value) => `at ${Math.round(Number(value) * 100)} % of capacity`,
+  binary: () => "binary",
+  tls: () => "TLS",
+  slow: () => "one slow consumer",
+};
+
+function plural(value: Value, noun: string): string {
+  return `${formatWhole(Number(value))} ${noun}${Number(value) === 1 ? "" : "s"}`;
+}
+
+function words(name: string, value: Value): string {
+  if (value === false || value === "off") return "";
+  const known = WORDS[name];
+  if (known !== undefined) return known(value);
+  return value === true
+    ? name
+    : typeof value === "string"
+    ? `${name} ${value}`
+    : `${name} ${formatNumeric(value)}`;
+}
+
+function formatNumeric(value: Value): string {
+  return typeof value === "number" ? value.toLocaleString("en-US") : String(value);
+}
+
+/** As "echo, 128 B, 64 connections, 8 in flight". */
+export function describeCell(cell: Cell): string {
+  return [NAMES[cell.workload] ?? cell.workload, ...parameterWords(cell)].join(", ");
+}
+
+/** The parameters alone, in the order in which the cell has them. */
+export function parameterWords({ parameters }: Cell): string[] {
+  return Object.entries(parameters).map(([name, value]) => words(name, value)).filter((text) => text !== "");
+}
+
+const SHORT: Readonly<Record<string, (value: Value) => string>> = {
+  payloadBytes: (value) => formatBytes(Number(value)),
+  connections: (value) => `${formatWhole(Number(value))} conn.`,
+  subscribers: (value) => `to ${formatWhole(Number(value))}`,
+  inFlight: (value) => `${value} fl.`,
+};
+
+/** Short enough for a row of a chart on a phone: "128 B · 64 conn. · 8 fl.". */
+export function shortCell({ parameters, workload }: Cell): string {
+  const texts = Object.entries(parameters).map(([name, value]) =>
+    (SHORT[name] ?? words.bind(null, name))(value)
+  );
+  return texts.filter((text) => text !== "").join(" · ") || (NAMES[workload] ?? workload);
+}

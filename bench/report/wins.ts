@@ -1,0 +1,143 @@
+/**
+ * Where the native engine wins and where TypeScript does: every cell that both were measured in, and why it may be so.
+ * The reasons are an explanation; only ratios and profiles are evidence, and the text keeps them apart.
+ */
+import { advantage, type Duel, duels } from "./answer.ts";
+import { describeCell, parameterWords, shortCell } from "./cells.ts";
+import { ratioChart } from "./chart.ts";
+import {
+  type Block,
+  type Chart,
+  heading,
+  list,
+  paragraph,
+  subheading,
+  table,
+  tableBlock,
+} from "./document.ts";
+import { formatRatioSpread, kindOf } from "./figures.ts";
+import type { NamedProfile } from "./profile.ts";
+import { LEVEL_WITHIN, type Standing, type Summary } from "./results.ts";
+import { noteOf } from "./roster.ts";
+
+/** More rows than this make a drawing that nobody reads; the table has them all. */
+const MOST_ROWS = 24;
+
+const REASONS = [
+  "System calls: with one message in flight, each message costs a read and a write of the kernel, whoever parses it. " +
+  "With several in flight, an engine that answers all frames of one read with one write pays once for many.",
+  "Boundary crossings: a native engine calls into JavaScript for each message and is called back for each answer. " +
+  "An engine in TypeScript crosses once for each read and each write, whatever they hold.",
+  "Copies: a native engine can unmask large payloads with vector instructions and needs no second copy to hand them " +
+  "to its own buffers. JavaScript unmasks a few bytes at a time, which shows as payloads grow.",
+  "Fan-out: a frame that was prepared once is the same bytes for every subscriber. What remains is a write for each " +
+  "socket, and a native engine walks its sockets without JavaScript.",
+];
+
+/** Both directions, the reasons, and profiles where there are any. */
+export function winsSection(summary: Summary, profiles: readonly NamedProfile[]): Block[] {
+  const all = [...duels(summary)].sort((a, b) => advantage(b) - advantage(a));
+  const blocks: Block[] = [
+    heading("Who wins where, and why"),
+    ...all.length === 0
+      ? [paragraph("No cell was measured on both kinds of engine of one runtime.")]
+      : [comparison(summary, all)],
+    ...part("Where the native engine wins", summary, all, "behind"),
+    ...part("Where TypeScript wins", summary, all, "ahead"),
+    ...part("Where it makes no difference", summary, all, "level"),
+    subheading("Why"),
+    paragraph("What follows explains; it is not measured by the cells above."),
+    list(REASONS),
+  ];
+  if (profiles.length === 0) blocks.push(paragraph("No CPU profile lies beside this run's results."));
+  for (const { name, top } of profiles) blocks.push(profileTable(name, top));
+  return blocks;
+}
+
+function profileTable(name: string, top: NamedProfile["top"]): Block {
+  const rows = top.map(({ functionName, place, share }) => [
+    `\`${functionName}\``,
+    `\`${place}\``,
+    `${(share * 100).toFixed(1)} %`,
+  ]);
+  return tableBlock(`CPU profile \`${name}\`: own time, idle time left out`, [
+    "function",
+    "where",
+    "#own time",
+  ], rows);
+}
+
+/** One chart for each runtime. Rows are the advantages of TypeScript, so right is better whatever the figure. */
+function comparison(summary: Summary, all: readonly Duel[]): Block {
+  const charts = [...new Set(all.map(({ pair }) => pair))].flatMap((pair): Chart[] => {
+    const own = all.filter((duel) => duel.pair === pair);
+    const shown = mostTelling(own);
+    const native = noteOf(pair.native, summary.results.environment).label;
+    const title = `TypeScript against ${native}`;
+    const cut = shown.length < own.length
+      ? ` Drawn are the ${MOST_ROWS} cells furthest from level, of ${own.length}; the table has all.`
+      : "";
+    return [{
+      id: `ratio-${pair.runtime.toLowerCase()}`,
+      title,
+      description:
+        "How many times better the TypeScript engine does, run by run: right of the dashed line it is ahead, " +
+        `left of it behind. Diamonds are medians, whiskers least and greatest.${cut}`,
+      svg: ratioChart(
+        shown.map((duel) => ({
+          label: `${duel.cell.workload === "echo" ? "" : `${duel.cell.workload} · `}${shortCell(duel.cell)}`,
+          spread: betterness(duel),
+          colour: duel.standing === "behind" ? "native" : duel.standing === "ahead" ? "ours" : "other",
+        })),
+        "times better (logarithmic)",
+      ),
+      table: table(
+        `${title}: times better`,
+        ["cell", "#median (least to greatest)", "#pairs", "standing"],
+        own.map((duel) => [
+          describeCell(duel.cell),
+          formatRatioSpread(betterness(duel)),
+          String(duel.ratio.samples),
+          duel.standing,
+        ]),
+      ),
+    }];
+  });
+  return { type: "charts", charts };
+}
+
+function mostTelling(own: readonly Duel[]): Duel[] {
+  const distance = (duel: Duel) => Math.abs(Math.log(advantage(duel)));
+  const kept = new Set([...own].sort((a, b) => distance(b) - distance(a)).slice(0, MOST_ROWS));
+  return own.filter((duel) => kept.has(duel));
+}
+
+function betterness({ figure, ratio }: Duel): Duel["ratio"] {
+  if (kindOf(figure).better === "more") return ratio;
+  return { ...ratio, median: 1 / ratio.median, low: 1 / ratio.high, high: 1 / ratio.low };
+}
+
+function part(title: string, summary: Summary, all: readonly Duel[], standing: Standing): Block[] {
+  const own = all.filter((duel) => duel.standing === standing);
+  if (standing === "behind") own.reverse();
+  if (own.length === 0) return [subheading(title), paragraph("In no cell that was measured.")];
+  const rows = own.map((duel) => [
+    duel.pair.runtime,
+    duel.cell.workload,
+    parameterWords(duel.cell).join(", "),
+    noteOf(duel.pair.native, summary.results.environment).label,
+    formatRatioSpread(duel.ratio),
+    kindOf(duel.figure).better === "more" ? "more" : "less",
+  ]);
+  const meaning = standing === "level"
+    ? `within ${LEVEL_WITHIN * 100} %, or not on the same side in every run`
+    : "in every run";
+  return [
+    subheading(title),
+    tableBlock(
+      `TypeScript engine ÷ native engine on the same runtime, ${meaning}`,
+      ["runtime", "workload", "cell", "against", "#ratio", "better is"],
+      rows,
+    ),
+  ];
+}
