@@ -4,8 +4,15 @@
  */
 import type { Cell, WorkloadName } from "../result.ts";
 import { describeCell } from "./cells.ts";
-import { formatNumber, formatRatioSpread, formatWhole, judgingFigure, kindOf } from "./figures.ts";
-import { type Pair, pairs } from "./roster.ts";
+import {
+  formatNumber,
+  formatRatio,
+  formatRatioSpread,
+  formatWhole,
+  judgingFigure,
+  kindOf,
+} from "./figures.ts";
+import { noteOf, type Pair, pairs } from "./roster.ts";
 import { headline } from "./headline.ts";
 import { type Standing, standingOf, type Summary } from "./results.ts";
 import type { Spread } from "./statistics.ts";
@@ -52,9 +59,9 @@ function throughput(summary: Summary, cell: Cell | undefined, about: string, ope
     const own = summary.spread(cell, pair.typescript, RATE);
     if (ratio === undefined || own === undefined) return undefined;
     const rate = formatNumber(own.median / kindOf(RATE).scale);
-    return `${rate} thousand messages on ${pair.runtime}, ${
-      formatRatioSpread(ratio)
-    } what ${pair.nativeName} ` +
+    return `${rate} thousand messages on ${pair.runtime}, ${formatRatioSpread(ratio)} what ${
+      noteOf(pair.native).label
+    } ` +
       `does (${standingOf(ratio, "more")})`;
   });
 }
@@ -69,7 +76,7 @@ function oneInFlight(summary: Summary): string {
     const bound = ceiling === undefined
       ? ""
       : `; ${formatRatioSpread(ceiling)} a raw TCP echo without framing`;
-    return `${formatRatioSpread(ratio)} what ${pair.nativeName} does on ${pair.runtime} ` +
+    return `${formatRatioSpread(ratio)} what ${noteOf(pair.native).label} does on ${pair.runtime} ` +
       `(${standingOf(ratio, "more")}${bound})`;
   });
 }
@@ -86,7 +93,7 @@ function idle(summary: Summary): string {
     const ratio = summary.ratio(cell, pair.typescript, pair.native, BYTES);
     if (own === undefined || other === undefined || ratio === undefined) return undefined;
     return `${formatWhole(own.median)} bytes on ${pair.runtime} against ${formatWhole(other.median)} in ` +
-      `${pair.nativeName} (${IN_BYTES[standingOf(ratio, "less")]}: ${formatRatioSpread(ratio)})`;
+      `${noteOf(pair.native).label} (${IN_BYTES[standingOf(ratio, "less")]}: ${formatRatioSpread(ratio)})`;
   });
 }
 
@@ -137,5 +144,5 @@ function balance(summary: Summary): string {
 }
 
 function lead({ cell, pair }: Duel, times: number): string {
-  return `${times.toFixed(2)} × on ${pair.runtime} (${describeCell(cell)})`;
+  return `${formatRatio(times)} on ${pair.runtime} (${describeCell(cell)})`;
 }

@@ -1,4 +1,4 @@
-/** Cells in words, in full for sentences and short for a row of a chart. It must never know a figure. */
+/** Cells in words, for sentences, tables and rows of a chart. It must never know a figure. */
 import type { Cell } from "../result.ts";
 import { formatBytes, formatWhole } from "./figures.ts";
 
@@ -25,7 +25,11 @@ const WORDS: Readonly<Record<string, (value: Value) => string>> = {
   share: (value) => `at ${Math.round(Number(value) * 100)} % of capacity`,
   binary: () => "binary",
   tls: () => "TLS",
-  slow: () => "one slow consumer",
+  deflate: (value) => value === true ? "deflate" : `deflate ${value}`,
+  content: (value) => value === "random" ? "" : `${value}-like`,
+  slowConsumers: (value) => plural(value, "slow consumer"),
+  rates: () => "rate limits",
+  rateLimit: () => "rate limits",
 };
 
 function plural(value: Value, noun: string): string {
@@ -33,7 +37,7 @@ function plural(value: Value, noun: string): string {
 }
 
 function words(name: string, value: Value): string {
-  if (value === false || value === "off") return "";
+  if (value === false || value === "off" || value === 0) return "";
   const known = WORDS[name];
   if (known !== undefined) return known(value);
   return value === true
@@ -55,19 +59,4 @@ export function describeCell(cell: Cell): string {
 /** The parameters alone, in the order in which the cell has them. */
 export function parameterWords({ parameters }: Cell): string[] {
   return Object.entries(parameters).map(([name, value]) => words(name, value)).filter((text) => text !== "");
-}
-
-const SHORT: Readonly<Record<string, (value: Value) => string>> = {
-  payloadBytes: (value) => formatBytes(Number(value)),
-  connections: (value) => `${formatWhole(Number(value))} conn.`,
-  subscribers: (value) => `to ${formatWhole(Number(value))}`,
-  inFlight: (value) => `${value} fl.`,
-};
-
-/** Short enough for a row of a chart on a phone: "128 B · 64 conn. · 8 fl.". */
-export function shortCell({ parameters, workload }: Cell): string {
-  const texts = Object.entries(parameters).map(([name, value]) =>
-    (SHORT[name] ?? words.bind(null, name))(value)
-  );
-  return texts.filter((text) => text !== "").join(" · ") || (NAMES[workload] ?? workload);
 }

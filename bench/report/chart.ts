@@ -2,7 +2,7 @@
  * Draws charts with ECharts, on a machine without a screen: bars with whiskers, ratios around 1, and marks on a
  * logarithmic scale. Colours are CSS variables, so one drawing serves light and dark. It must never know a benchmark.
  */
-import { BarChart, CustomChart, type CustomSeriesOption, ScatterChart } from "echarts/charts";
+import { CustomChart, type CustomSeriesOption, ScatterChart } from "echarts/charts";
 import { GridComponent, LegendComponent, MarkLineComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
@@ -10,7 +10,6 @@ import { formatNumber } from "./figures.ts";
 import type { Spread } from "./statistics.ts";
 
 echarts.use([
-  BarChart,
   CustomChart,
   ScatterChart,
   GridComponent,
@@ -21,11 +20,16 @@ echarts.use([
 
 /** A phone's width without its margins: drawn for that, and never smaller. */
 const WIDTH = 350;
-const ROW_HEIGHT = 27;
+/** A line of text above each bar: fonts differ too much in width for a column of their own. */
+const ROW_HEIGHT = 38;
+const LABEL_RISE = 1;
+const BAR_HEIGHT = 14;
+/** Bars and marks are this far below the middle of their row, and labels above it. */
+const DROP = 9;
 const FONT_SIZE = 12;
-const LABEL_WIDTH = 122;
-const VALUE_WIDTH = 52;
-const TOP = 8;
+const VALUE_WIDTH = 56;
+const LEFT = 2;
+const TOP = 4;
 const AXIS_HEIGHT = 46;
 const LEGEND_HEIGHT = 30;
 const WHISKER_HALF_HEIGHT = 4;
@@ -46,6 +50,24 @@ type Options = Record<string, unknown>;
 
 const text = { color: INK, fontSize: FONT_SIZE, fontFamily: "sans-serif" };
 
+/** Keeps text legible where a line passes behind it. */
+const halo = { textBorderColor: "var(--paper)", textBorderWidth: 3 };
+
+/** Puts a label into a column of its own at the right edge. */
+function valueColumn(at: readonly number[], texts: readonly string[]): Options {
+  return {
+    type: "scatter",
+    symbolSize: 0.01,
+    silent: true,
+    itemStyle: { color: "none" },
+    data: texts.map((value, row) => ({
+      value: [at[row], row],
+      symbolOffset: [0, DROP],
+      label: { ...text, show: true, position: "right", distance: 7, formatter: value },
+    })),
+  };
+}
+
 function axes(labels: readonly string[], unit: string, value: Options): Options {
   return {
     animation: false,
@@ -56,14 +78,24 @@ function axes(labels: readonly string[], unit: string, value: Options): Options 
       data: labels,
       axisTick: { show: false },
       axisLine: { lineStyle: { color: MUTED } },
-      axisLabel: { ...text, interval: 0, width: LABEL_WIDTH - 8, overflow: "break", lineHeight: 13 },
+      z: 5,
+      axisLabel: {
+        ...text,
+        interval: 0,
+        inside: true,
+        margin: 2,
+        align: "left",
+        verticalAlign: "bottom",
+        padding: [0, 0, LABEL_RISE, 0],
+        ...halo,
+      },
     },
     xAxis: {
       name: unit,
       nameLocation: "middle",
       nameGap: 26,
       nameTextStyle: { ...text, color: MUTED },
-      axisLabel: { ...text, color: MUTED, hideOverlap: true, formatter: formatTick },
+      axisLabel: { ...text, color: MUTED, hideOverlap: true, alignMinLabel: "left", formatter: formatTick },
       splitLine: { lineStyle: { color: GRID } },
       axisLine: { show: false },
       ...value,
@@ -76,7 +108,7 @@ function formatTick(value: number): string {
 }
 
 function grid(rightMargin: number, top = TOP): Options {
-  return { left: LABEL_WIDTH, right: rightMargin, top, bottom: AXIS_HEIGHT, outerBoundsMode: "none" };
+  return { left: LEFT, right: rightMargin, top, bottom: AXIS_HEIGHT, outerBoundsMode: "none" };
 }
 
 /** A line from least to greatest with a stop at both ends. `data` is row, low, high. */
@@ -88,7 +120,8 @@ function whiskers(rows: readonly Row[]): CustomSeriesOption {
     data: rows.map(({ spread }, at) => [spread.low, at, spread.high]),
     encode: { x: [0, 2], y: 1 },
     renderItem(_, api) {
-      const [left = 0, y = 0] = api.coord([api.value(0), api.value(1)]);
+      const [left = 0, middle = 0] = api.coord([api.value(0), api.value(1)]);
+      const y = middle + DROP;
       const [right = 0] = api.coord([api.value(2), api.value(1)]);
       const [above, below] = [y - WHISKER_HALF_HEIGHT, y + WHISKER_HALF_HEIGHT];
       const d = `M${left} ${above}V${below}M${right} ${above}V${below}M${left} ${y}H${right}`;
@@ -99,39 +132,36 @@ function whiskers(rows: readonly Row[]): CustomSeriesOption {
 
 /** Horizontal bars from zero with the median at their end and a whisker from least to greatest. */
 export function barChart(rows: readonly Row[], unit: string): string {
-  const greatest = Math.max(...rows.map(({ spread }) => spread.high));
   return draw(rows.length * ROW_HEIGHT + TOP + AXIS_HEIGHT, {
-    ...axes(rows.map(({ label }) => label), unit, { type: "value", min: 0, splitNumber: 4 }),
+    ...axes(rows.map(({ label }) => label), unit, { type: "value", min: 0, splitNumber: 3 }),
     grid: grid(VALUE_WIDTH),
     series: [
-      {
-        type: "bar",
-        barWidth: "58%",
-        data: rows.map(({ spread, colour }) => ({
-          value: spread.median,
-          itemStyle: { color: `var(--${colour})` },
-        })),
-      },
+      barSeries(rows),
       whiskers(rows),
-      // The figure stands behind the whisker, not behind the bar.
-      {
-        type: "scatter",
-        symbolSize: 0.01,
-        silent: true,
-        itemStyle: { color: "none" },
-        data: rows.map(({ spread }, at) => ({
-          value: [Math.max(spread.high, greatest / 1e3), at],
-          label: {
-            ...text,
-            show: true,
-            position: "right",
-            distance: 5,
-            formatter: formatNumber(spread.median),
-          },
-        })),
-      },
+      valueColumn(
+        rows.map(({ spread }) => spread.high),
+        rows.map(({ spread }) => formatNumber(spread.median)),
+      ),
     ],
   });
+}
+
+/** ECharts centres its own bars in a row, where our labels stand. */
+function barSeries(rows: readonly Row[]): CustomSeriesOption {
+  return {
+    type: "custom",
+    silent: true,
+    data: rows.map(({ spread }, at) => [spread.median, at]),
+    renderItem({ dataIndex }, api) {
+      const [right = 0, middle = 0] = api.coord([api.value(0), api.value(1)]);
+      const [left = 0] = api.coord([0, api.value(1)]);
+      return {
+        type: "rect",
+        shape: { x: left, y: middle + DROP - BAR_HEIGHT / 2, width: right - left, height: BAR_HEIGHT },
+        style: { fill: `var(--${rows[dataIndex]?.colour})` },
+      };
+    },
+  };
 }
 
 /** Ratios as diamonds with whiskers on a logarithmic scale, and a line at 1. */
@@ -148,6 +178,7 @@ export function ratioChart(rows: readonly Row[], unit: string): string {
         type: "scatter",
         symbol: "diamond",
         symbolSize: 11,
+        symbolOffset: [0, DROP],
         data: rows.map(({ spread, colour }, at) => ({
           value: [spread.median, at],
           itemStyle: { color: `var(--${colour})` },
@@ -160,16 +191,7 @@ export function ratioChart(rows: readonly Row[], unit: string): string {
           data: [{ xAxis: 1 }],
         },
       },
-      {
-        type: "scatter",
-        symbolSize: 0.01,
-        silent: true,
-        itemStyle: { color: "none" },
-        data: rows.map(({ spread }, at) => ({
-          value: [spread.high, at],
-          label: { ...text, show: true, position: "right", distance: 7, formatter: spread.median.toFixed(2) },
-        })),
-      },
+      valueColumn(rows.map(() => max), rows.map(({ spread }) => spread.median.toFixed(2))),
     ],
   });
 }
@@ -196,6 +218,7 @@ export function markChart(labels: readonly string[], marks: readonly Mark[], uni
       type: "scatter",
       symbol,
       symbolSize: 9,
+      symbolOffset: [0, DROP],
       itemStyle: { color: `var(--mark-${nth + 1})` },
       data: values.flatMap((value, at) => value === undefined ? [] : [[value, at]]),
     })),

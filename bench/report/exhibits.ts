@@ -196,8 +196,12 @@ export function stormSection(summary: Summary): Block[] {
 /** What the hub, the protocol and the sessions cost on top of an engine, and the cells of the whole server alone. */
 export function serverSection(summary: Summary): Block[] {
   const rows = summary.cells.flatMap((cell) =>
-    pairs.flatMap(({ runtime, typescript, typescriptServer, native, nativeServer }) =>
-      [[`ts on ${runtime}`, typescriptServer, typescript], [`native on ${runtime}`, nativeServer, native]]
+    pairs.flatMap(({ runtime, typescript, typescriptServer, nativeEngine, nativeServer }) =>
+      [[`ts on ${runtime}`, typescriptServer, typescript], [
+        `native on ${runtime}`,
+        nativeServer,
+        nativeEngine,
+      ]]
         .flatMap(
           ([name = "", server = "", engine = ""]) => {
             const figure = judgingFigure(

@@ -72,9 +72,9 @@ export function formatNumber(value: number): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** A ratio with two decimals and its sign: 1.25 ×. */
+/** A ratio with two decimals and its sign, which stay on one line: 1.25 ×. */
 export function formatRatio(value: number): string {
-  return `${value.toFixed(2)} ×`;
+  return `${value.toFixed(2)}\u00a0×`;
 }
 
 /** A ratio with its least and greatest value over the paired runs. */

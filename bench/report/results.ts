@@ -65,15 +65,15 @@ function joined(first: Environment, next: Environment): Environment {
 export type Where = Readonly<Record<string, Parameter | readonly Parameter[]>>;
 type Parameter = number | string | boolean;
 
-/** What a cell is when it does not say otherwise. */
-const PLAIN: Readonly<Record<string, Parameter>> = {
-  binary: false,
-  deflate: "off",
-  tls: false,
-  slow: false,
-  rateLimit: false,
-  history: false,
-  broker: "memory",
+/** What a cell is when it does not say otherwise, and what else says the same. */
+const PLAIN: Readonly<Record<string, readonly Parameter[]>> = {
+  binary: [false],
+  deflate: ["off", false],
+  tls: [false],
+  content: ["random"],
+  traffic: ["echo", "fanout", "none"],
+  activeMessages: [0],
+  slowConsumers: [0],
 };
 
 /** Answers questions about results. Cells are in the order in which they were first measured. */
@@ -165,8 +165,9 @@ export class Summary {
 function rank(cell: Cell, where: Where): number | undefined {
   let total = 0;
   for (const [name, wanted] of Object.entries(where)) {
-    const value = cell.parameters[name] ?? PLAIN[name];
-    const at = Array.isArray(wanted) ? wanted.indexOf(value) : value === wanted ? 0 : -1;
+    const value = cell.parameters[name] ?? PLAIN[name]?.[0];
+    const preferred: readonly unknown[] = Array.isArray(wanted) ? wanted : [wanted];
+    const at = preferred.indexOf(value);
     if (at < 0) return undefined;
     total += at;
   }

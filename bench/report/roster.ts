@@ -5,13 +5,13 @@
 import type { ContenderNote, Environment } from "../result.ts";
 
 const KNOWN: Readonly<Record<string, ContenderNote>> = {
-  "ts-node": { label: "ts engine on Node", kind: "ours" },
-  "ts-bun": { label: "ts engine on Bun", kind: "ours" },
-  "ts-deno": { label: "ts engine on Deno", kind: "ours" },
+  "engine-ts-node": { label: "ts engine on Node", kind: "ours" },
+  "engine-ts-bun": { label: "ts engine on Bun", kind: "ours" },
+  "engine-ts-deno": { label: "ts engine on Deno", kind: "ours" },
   "engine-uws": { label: "uws engine on Node", kind: "native" },
   "engine-bun": { label: "bun engine on Bun", kind: "native" },
-  "uws-bare": { label: "uWebSockets.js, bare", kind: "native" },
-  "bun-bare": { label: "Bun.serve, bare", kind: "native" },
+  "uws-bare": { label: "bare uWebSockets.js", kind: "native" },
+  "bun-bare": { label: "bare Bun.serve", kind: "native" },
   "server-ts-node": { label: "server, ts on Node", kind: "server" },
   "server-ts-bun": { label: "server, ts on Bun", kind: "server" },
   "server-ts-deno": { label: "server, ts on Deno", kind: "server" },
@@ -46,11 +46,11 @@ export interface Pair {
   readonly engine: string;
   readonly typescript: string;
   readonly native: string;
-  /** In a sentence. */
-  readonly nativeName: string;
-  /** The two again as whole servers, and a raw TCP echo. */
   readonly typescriptServer: string;
+  /** The native one behind our contract, and as a whole server. */
+  readonly nativeEngine: string;
   readonly nativeServer: string;
+  /** An echo without any framing. */
   readonly tcp: string;
 }
 
@@ -58,20 +58,20 @@ export const pairs: readonly Pair[] = [
   {
     runtime: "Node",
     engine: "uws",
-    typescript: "ts-node",
+    typescript: "engine-ts-node",
     native: "uws-bare",
-    nativeName: "bare uWebSockets.js",
     typescriptServer: "server-ts-node",
+    nativeEngine: "engine-uws",
     nativeServer: "server-uws",
     tcp: "tcp-node",
   },
   {
     runtime: "Bun",
     engine: "bun",
-    typescript: "ts-bun",
+    typescript: "engine-ts-bun",
     native: "bun-bare",
-    nativeName: "bare Bun.serve",
     typescriptServer: "server-ts-bun",
+    nativeEngine: "engine-bun",
     nativeServer: "server-bun",
     tcp: "tcp-bun",
   },

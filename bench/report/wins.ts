@@ -3,7 +3,7 @@
  * The reasons are an explanation; only ratios and profiles are evidence, and the text keeps them apart.
  */
 import { advantage, type Duel, duels } from "./answer.ts";
-import { describeCell, parameterWords, shortCell } from "./cells.ts";
+import { describeCell, parameterWords } from "./cells.ts";
 import { ratioChart } from "./chart.ts";
 import {
   type Block,
@@ -75,7 +75,9 @@ function comparison(summary: Summary, all: readonly Duel[]): Block {
     const native = noteOf(pair.native, summary.results.environment).label;
     const title = `TypeScript against ${native}`;
     const cut = shown.length < own.length
-      ? ` Drawn are the ${MOST_ROWS} cells furthest from level, of ${own.length}; the table has all.`
+      ? ` Drawn are TypeScript's ${MOST_ROWS / 2} best and ${
+        MOST_ROWS / 2
+      } worst of ${own.length} cells; the table has all.`
       : "";
     return [{
       id: `ratio-${pair.runtime.toLowerCase()}`,
@@ -85,7 +87,7 @@ function comparison(summary: Summary, all: readonly Duel[]): Block {
         `left of it behind. Diamonds are medians, whiskers least and greatest.${cut}`,
       svg: ratioChart(
         shown.map((duel) => ({
-          label: `${duel.cell.workload === "echo" ? "" : `${duel.cell.workload} · `}${shortCell(duel.cell)}`,
+          label: describeCell(duel.cell),
           spread: betterness(duel),
           colour: duel.standing === "behind" ? "native" : duel.standing === "ahead" ? "ours" : "other",
         })),
@@ -106,10 +108,9 @@ function comparison(summary: Summary, all: readonly Duel[]): Block {
   return { type: "charts", charts };
 }
 
-function mostTelling(own: readonly Duel[]): Duel[] {
-  const distance = (duel: Duel) => Math.abs(Math.log(advantage(duel)));
-  const kept = new Set([...own].sort((a, b) => distance(b) - distance(a)).slice(0, MOST_ROWS));
-  return own.filter((duel) => kept.has(duel));
+/** Best and worst alike, so that the choice does not speak for either. */
+function mostTelling(own: readonly Duel[]): readonly Duel[] {
+  return own.length <= MOST_ROWS ? own : [...own.slice(0, MOST_ROWS / 2), ...own.slice(-MOST_ROWS / 2)];
 }
 
 function betterness({ figure, ratio }: Duel): Duel["ratio"] {

@@ -69,10 +69,12 @@ export const toText = (lines: readonly ResultLine[]): string =>
 
 const RATE = "messagesPerCpuSecond";
 const ECHO: Truth = {
-  "ts-node": 720e3,
-  "ts-bun": 1_030e3,
-  "ts-deno": 410e3,
+  "engine-ts-node": 720e3,
+  "engine-ts-bun": 1_030e3,
+  "engine-ts-deno": 410e3,
   "uws-bare": 580e3,
+  "engine-uws": 575e3,
+  "engine-bun": 1_000e3,
   "bun-bare": 1_010e3,
   "ws": 84e3,
   "ws-bufferutil": 86e3,
@@ -90,7 +92,7 @@ function echo(): Plan[] {
       for (const inFlight of [1, 8, 64]) {
         const parameters = { payloadBytes, connections, inFlight, binary: false, deflate: "off" };
         const slower = (name: string) =>
-          (inFlight === 1 ? 0.12 : 1) / (1 + payloadBytes / (name.startsWith("ts") ? 600 : 1800));
+          (inFlight === 1 ? 0.12 : 1) / (1 + payloadBytes / (name.includes("ts-") ? 600 : 1800));
         plans.push({ cell: { workload: "echo", parameters }, figure: RATE, truth: scaled(ECHO, slower) });
       }
     }
@@ -105,33 +107,47 @@ export function fullPlans(): Plan[] {
     ...ECHO,
     "uws-bare": 2_140e3,
     "bun-bare": 2_530e3,
-    "ts-node": 1_900e3,
-    "ts-bun": 2_300e3,
+    "engine-ts-node": 1_900e3,
+    "engine-ts-bun": 2_300e3,
   };
   const { "tcp-node": _, "tcp-bun": __, ...framed } = fanOut;
   const idle = {
-    ...{ "uws-bare": 1700, "bun-bare": 2900, "ts-node": 6100, "ts-bun": 2500, "ts-deno": 9100, "ws": 8600 },
+    ...{
+      "uws-bare": 1700,
+      "bun-bare": 2900,
+      "engine-ts-node": 6100,
+      "engine-ts-bun": 2500,
+      "engine-ts-deno": 9100,
+      "ws": 8600,
+    },
     ...{
       "deno-bare": 21_900,
       "socketio": 25_000,
       "server-ts-node": 6900,
       "server-uws": 2900,
+      "engine-uws": 2100,
       "nats": 26_000,
     },
   };
   const latency = {
-    "ts-node": 1.9,
+    "engine-ts-node": 1.9,
     "uws-bare": 2.3,
-    "ts-bun": 1.6,
+    "engine-ts-bun": 1.6,
     "bun-bare": 1.6,
     "ws": 6,
     "deno-bare": 11,
   };
-  const storm = { "ts-node": 9e3, "uws-bare": 21e3, "ts-bun": 24e3, "bun-bare": 23e3, "ws": 6e3 };
+  const storm = {
+    "engine-ts-node": 9e3,
+    "uws-bare": 21e3,
+    "engine-ts-bun": 24e3,
+    "bun-bare": 23e3,
+    "ws": 6e3,
+  };
   return [
     ...echo(),
-    ...[10, 1000, 5000].map((subscribers): Plan => ({
-      cell: { workload: "fanout", parameters: { subscribers, inFlight: 16, payloadBytes: 128 } },
+    ...[10, 1000, 5000].map((connections): Plan => ({
+      cell: { workload: "fanout", parameters: { connections, inFlight: 16, payloadBytes: 128 } },
       figure: RATE,
       truth: {
         ...framed,
@@ -154,7 +170,7 @@ export function fullPlans(): Plan[] {
       truth: scaled(storm, () => tls ? 0.2 : 1),
     })),
     ...["json", "msgpack"].map((format): Plan => ({
-      cell: { workload: "server", parameters: { format, subscribers: 100 } },
+      cell: { workload: "server", parameters: { format, connections: 100 } },
       figure: RATE,
       truth: { "server-uws": 1.5e6, "server-ts-node": 1.2e6 },
     })),
