@@ -1,13 +1,14 @@
 /**
  * The small server that all measurements of a bare engine use: no hub, no protocol. It echoes each message with its
  * kind, or, with --publish, subscribes every socket to one topic and publishes each message to it, the sender
- * included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish]`.
+ * included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish] [--busy SHARE]`.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { systemClock } from "../server/clock.ts";
-import { DeflateMode, SlowPolicy, type Socket } from "../server/engine.ts";
+import { DeflateMode, type Message, SlowPolicy, type Socket } from "../server/engine.ts";
 import { engineNames, pickEngine } from "../server/engines/pick.ts";
+import { busyLoop } from "./contenders/busy.ts";
 import {
   announce,
   collectOnSignal,
@@ -24,7 +25,9 @@ const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
 
 function wrongUse(message: string): never {
   console.error(`echo: ${message}`);
-  console.error("usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish]");
+  console.error(
+    "usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish] [--busy 0.05]",
+  );
   process.exit(EXIT_WRONG_USE);
 }
 
@@ -41,6 +44,8 @@ function readFlags() {
         port: { type: "string", default: "0" },
         deflate: { type: "string", default: DeflateMode.Off },
         publish: { type: "boolean", default: false },
+        // Slows the server on purpose, by this share of its own CPU time.
+        busy: { type: "string" },
       },
     }).values;
   } catch (error) {
@@ -55,6 +60,17 @@ const port = /^\d{1,5}$/.test(flags.port)
 const { publish } = flags;
 
 try {
+  const answer = (socket: Socket<undefined>, message: Message): void => {
+    if (publish) listener.publish(TOPIC, message);
+    else socket.send(message);
+  };
+  const slowed = (share: number): typeof answer => {
+    const spin = busyLoop(share);
+    return (socket, message) => {
+      answer(socket, message);
+      spin();
+    };
+  };
   const engine = await pickEngine(oneOf(engineNames, flags.engine, "engine"));
   const listener = await engine.listen<undefined>({
     host: HOST,
@@ -77,10 +93,7 @@ try {
     open(socket) {
       if (publish) socket.subscribe(TOPIC);
     },
-    message(socket: Socket<undefined>, message) {
-      if (publish) listener.publish(TOPIC, message);
-      else socket.send(message);
-    },
+    message: flags.busy === undefined ? answer : slowed(Number(flags.busy)),
     drain() {},
     dropped() {},
     abandoned() {},

@@ -1,8 +1,8 @@
 /** Cells in words, for sentences, tables and rows of a chart. It must never know a figure. */
-import type { Cell } from "../result.ts";
+import type { Cell, WorkloadName } from "../result.ts";
 import { formatBytes, formatWhole } from "./figures.ts";
 
-const NAMES: Readonly<Record<string, string>> = {
+const NAMES: Readonly<Record<WorkloadName, string>> = {
   codec: "codec",
   echo: "echo",
   fanout: "fan-out",
@@ -53,10 +53,6 @@ function formatNumeric(value: Value): string {
 
 /** As "echo, 128 B, 64 connections, 8 in flight". */
 export function describeCell(cell: Cell): string {
-  return [NAMES[cell.workload] ?? cell.workload, ...parameterWords(cell)].join(", ");
-}
-
-/** The parameters alone, in the order in which the cell has them. */
-export function parameterWords({ parameters }: Cell): string[] {
-  return Object.entries(parameters).map(([name, value]) => words(name, value)).filter((text) => text !== "");
+  const parameters = Object.entries(cell.parameters).map(([name, value]) => words(name, value));
+  return [NAMES[cell.workload], ...parameters.filter((text) => text !== "")].join(", ");
 }

@@ -3,7 +3,7 @@
  * The reasons are an explanation; only ratios and profiles are evidence, and the text keeps them apart.
  */
 import { advantage, type Duel, duels } from "./answer.ts";
-import { describeCell, parameterWords } from "./cells.ts";
+import { describeCell } from "./cells.ts";
 import { ratioChart } from "./chart.ts";
 import {
   type Block,
@@ -22,6 +22,7 @@ import { noteOf } from "./roster.ts";
 
 /** More rows than this make a drawing that nobody reads; the table has them all. */
 const MOST_ROWS = 24;
+const FIRST_ROWS = 12;
 
 const REASONS = [
   "System calls: with one message in flight, each message costs a read and a write of the kernel, whoever parses it. " +
@@ -44,7 +45,7 @@ export function winsSection(summary: Summary, profiles: readonly NamedProfile[])
       : [comparison(summary, all)],
     ...part("Where the native engine wins", summary, all, "behind"),
     ...part("Where TypeScript wins", summary, all, "ahead"),
-    ...part("Where it makes no difference", summary, all, "level"),
+    ...level(all),
     subheading("Why"),
     paragraph("What follows explains; it is not measured by the cells above."),
     list(REASONS),
@@ -122,23 +123,27 @@ function part(title: string, summary: Summary, all: readonly Duel[], standing: S
   const own = all.filter((duel) => duel.standing === standing);
   if (standing === "behind") own.reverse();
   if (own.length === 0) return [subheading(title), paragraph("In no cell that was measured.")];
-  const rows = own.map((duel) => [
+  const shown = own.slice(0, FIRST_ROWS);
+  const rest = shown.length < own.length ? `, the first ${FIRST_ROWS} of ${own.length}; above are all` : "";
+  const rows = shown.map((duel) => [
+    describeCell(duel.cell),
     duel.pair.runtime,
-    duel.cell.workload,
-    parameterWords(duel.cell).join(", "),
     noteOf(duel.pair.native, summary.results.environment).label,
     formatRatioSpread(duel.ratio),
-    kindOf(duel.figure).better === "more" ? "more" : "less",
+    kindOf(duel.figure).unit,
+    kindOf(duel.figure).better,
   ]);
-  const meaning = standing === "level"
-    ? `within ${LEVEL_WITHIN * 100} %, or not on the same side in every run`
-    : "in every run";
-  return [
-    subheading(title),
-    tableBlock(
-      `TypeScript engine ÷ native engine on the same runtime, ${meaning}`,
-      ["runtime", "workload", "cell", "against", "#ratio", "better is"],
-      rows,
-    ),
-  ];
+  const caption = `TypeScript engine ÷ native engine on the same runtime${rest}`;
+  const titles = ["cell", "runtime", "against", "#ratio", "of", "better is"];
+  return [subheading(title), tableBlock(caption, titles, rows)];
+}
+
+function level(all: readonly Duel[]): Block[] {
+  const own = all.filter(({ standing }) => standing === "level");
+  const text =
+    `In ${own.length} of ${all.length} cells: the median is within ${
+      LEVEL_WITHIN * 100
+    } %, or the runs are ` +
+    "not all on the same side.";
+  return [subheading("Where it makes no difference"), paragraph(text)];
 }
