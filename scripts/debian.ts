@@ -19,6 +19,8 @@ export const debianPrograms: readonly DebianProgram[] = [
   { program: "promtool", package: "prometheus", neededFor: "what promtool says of the metrics" },
   { program: "redis-server", package: "redis-server", neededFor: "the Redis broker" },
   { program: "nats-server", package: "nats-server", neededFor: "the NATS broker" },
+  // 103 MB to load; a page that nobody has seen in a browser is not tested.
+  { program: "chromium", package: "chromium", neededFor: "the benchmark report in a browser" },
 ];
 
 /** What {@link installMissing} needs of a machine. */

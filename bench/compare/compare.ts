@@ -64,7 +64,12 @@ interface Estimate {
   /** Of the logarithm of the ratio. */
   readonly difference: number;
   readonly error: number;
+  /** Values behind the error that are free to vary. */
+  readonly freedom: number;
 }
+
+/** What an interval is made of. */
+type Judged = Pick<Estimate, "contender" | "samples" | "difference" | "error">;
 
 /**
  * Compares all cells. The first rows are the geometric means of the contenders, then come their cells.
@@ -152,7 +157,13 @@ function estimate(
   const pairedRuns = [...before.keys()].filter((run) => after.has(run));
   if (settings.isPaired && pairedRuns.length >= FEWEST_SAMPLES) {
     const differences = pairedRuns.map((run) => (after.get(run) ?? 0) - (before.get(run) ?? 0));
-    return { ...names, figure, difference: sign * median(differences), error: error(differences) };
+    return {
+      ...names,
+      figure,
+      difference: sign * median(differences),
+      error: error(differences),
+      freedom: differences.length - 1,
+    };
   }
   const [old, recent] = [[...before.values()], [...after.values()]];
   return {
@@ -160,6 +171,7 @@ function estimate(
     figure,
     difference: sign * (median(recent) - median(old)),
     error: Math.hypot(error(old), error(recent)),
+    freedom: old.length + recent.length - 2,
   };
 }
 
@@ -180,22 +192,22 @@ function logarithms(
   return logs;
 }
 
+/**
+ * No error below the mean one of its figure, and all of them wider by what Student's distribution is wider than the
+ * normal one: much with one cell and five pairs, nothing with many.
+ */
 function withPooledErrors(estimates: readonly Estimate[]): Estimate[] {
-  const squares = new Map<string, number[]>();
-  for (const { error, figure } of estimates) {
-    const list = squares.get(figure);
-    if (list === undefined) squares.set(figure, [error * error]);
-    else list.push(error * error);
-  }
   return estimates.map((one) => {
-    const pool = squares.get(one.figure) ?? [];
-    const pooled = Math.sqrt(pool.reduce((sum, square) => sum + square, 0) / pool.length);
-    return { ...one, error: Math.max(one.error, pooled) };
+    const pool = estimates.filter(({ figure }) => figure === one.figure);
+    const squares = pool.reduce((sum, { error }) => sum + error * error, 0);
+    const freedom = pool.reduce((sum, other) => sum + other.freedom, 0);
+    const widening = Math.sqrt(freedom / Math.max(1, freedom - 2));
+    return { ...one, error: widening * Math.max(one.error, Math.sqrt(squares / pool.length)) };
   });
 }
 
 /** The geometric mean of a contender's cells: what slows everything a little shows here first. */
-function meansOf(estimates: readonly Estimate[]): (Omit<Estimate, "cell" | "figure">)[] {
+function meansOf(estimates: readonly Estimate[]): Judged[] {
   const names = [...new Set(estimates.map(({ contender }) => contender))];
   return names.flatMap((contender) => {
     const own = estimates.filter((one) => one.contender === contender);
@@ -212,13 +224,13 @@ function meansOf(estimates: readonly Estimate[]): (Omit<Estimate, "cell" | "figu
 
 /** A finding lies beyond the threshold, and its interval does not hold 1. */
 function judged(
-  estimates: readonly (Omit<Estimate, "cell" | "figure"> & Partial<Estimate>)[],
+  estimates: readonly (Judged & Partial<Estimate>)[],
   settings: Settings,
 ): Comparison[] {
   const { errorShare, threshold } = settings;
   // Half for the means and half for the cells; each again half for either side.
   const width = normalQuantile(1 - errorShare / 4 / Math.max(1, estimates.length));
-  return estimates.map(({ difference, error, ...names }) => {
+  return estimates.map(({ contender, cell, figure, samples, difference, error }) => {
     const low = Math.exp(difference - width * error);
     const high = Math.exp(difference + width * error);
     const ratio = Math.exp(difference);
@@ -227,6 +239,7 @@ function judged(
       : low > 1 && ratio > 1 + threshold
       ? "better"
       : "same";
+    const names = { contender, ...(cell && { cell }), ...(figure && { figure }), samples };
     return { ...names, ratio, low, high, verdict };
   });
 }

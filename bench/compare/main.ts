@@ -30,19 +30,19 @@ standard error (or the mean one of all cells with that figure, whichever is grea
 strict enough for all rows of a kind to hold at once (Bonferroni): half of the permitted 5 % is for the geometric
 means, half for the cells. A finding has an interval without 1 and a median beyond the threshold.
 
-What it finds of a contender that is 5 % slower in every cell, by simulation with normal noise:
+What it finds of a contender that is 5 % slower in every cell, by simulation with normal noise of 1, 2 and 3 %:
 
-  samples  cells  noise (cv)  in each cell  in the mean of its cells
-        5      1         1 %         100 %
-        5      1         2 %          77 %
-        5      1         3 %          45 %
-        5      8   1, 2, 3 %   99, 42, 10 %  100 %
-        5     40   1, 2, 3 %    97, 21, 3 %  100 %
-        7      1         3 %          55 %
-        7      8   1, 2, 3 %  100, 64, 20 %  100 %
+  samples  cells   in one of its cells   in their mean
+        5      1   99, 67, 33 %
+        5      8   99, 39, 9 %           100 %
+        5     40   97, 21, 3 %           100 %
+        7      1   100, 83, 49 %
+        7      8   100, 62, 19 %         100 %
+        7     40   99, 41, 7 %           100 %
 
-So five samples find 5 % in one cell among many only where noise is about 1 %, and in the mean of eight cells always.
-Two runs of one build were called different in 3 % of files with a single cell, in under 1 % with eight or forty.
+So with five samples, 5 % in a single cell is found for sure only where the noise is 1 %; a contender that is slower
+everywhere is found in the mean of eight cells at any of these. Two runs of one build were called different in at most
+2 % of trials. Five pairs see a little less than five samples on either side, if the pairs share no noise.
 With --paired, what both runs of a pair share (a slow minute of the machine) leaves the noise; the rest stays.
 Between files from different times it does not go by itself: use --reference, or measure both builds in turns. Three
 valid samples are the least that is compared.
