@@ -35,18 +35,17 @@ export interface Environment {
   readonly command: string;
   /** What was settled for all contenders alike, in words by name: limits, compression, pinning. */
   readonly settings: Readonly<Record<string, string>>;
-  /** What the contenders are, by the names that samples use, where the report cannot know it. */
-  readonly contenders?: Readonly<Record<string, ContenderNote>>;
+  /** Contenders that could not be had, or are not installed, with the reason. */
+  readonly unavailable?: Readonly<Record<string, string>>;
+  /** Cells that were left out, whole or for some contenders, with the reason: no time left, or it cannot do that. */
+  readonly notRun?: readonly NotRun[];
 }
 
-/** A contender as a reader knows it. */
-export interface ContenderNote {
-  /** At most some 24 characters: it stands beside a bar on a phone. */
-  readonly label: string;
-  /** Our engine in TypeScript, a native engine, the whole server, somebody else's server, or no WebSocket at all. */
-  readonly kind: "ours" | "native" | "server" | "other" | "ceiling";
-  /** What differs from the settings of all, in words. */
-  readonly remark?: string;
+/** What was not asked. */
+export interface NotRun {
+  readonly cell: Cell;
+  readonly contenders: readonly string[];
+  readonly reason: string;
 }
 
 /** One question: a workload with its parameters. */
@@ -58,10 +57,14 @@ export interface Cell {
 
 /**
  * The figures of a sample by name; each workload has its own.
- * Throughput: messagesPerCpuSecond, messagesPerSecond, serverShare, loadShare (of a core), deliveryRatio.
- * Latency: p50Ms, p90Ms, p99Ms, p999Ms, maxMs, offeredPerSecond, share (of the contender's own capacity).
- * Memory: bytesPerConnection, rssBytes, heapBytes, externalBytes, afterBytes.
- * Storm: handshakesPerCpuSecond, handshakesPerSecond. Codec: nsPerMessage.
+ * Throughput: messagesPerCpuSecond, messagesPerSecond, serverShare, loadShare (of a core), deliveryRatio, rssBytes;
+ * with rooms also publicationsPerCpuSecond.
+ * Latency: p50Ms, p90Ms, p99Ms, p999Ms, maxMs, capacityPerSecond, offeredPerSecond, share (of the contender's own
+ * capacity), lateP99Ms (how late the load generator sent), deliveryRatio, serverShare; loadShare is 1, as it spins.
+ * Memory: bytesPerConnection, rssBytes, heapBytes, externalBytes, afterBytes (when all have left), collected (1 when
+ * garbage was collected first); heapBytesPerConnection and externalBytesPerConnection.
+ * Churn: growthBytes, growthBytesPerConnection, rssBytes (before), afterBytes, connectionsPerSecond.
+ * Storm: handshakesPerCpuSecond, handshakesPerSecond, serverShare, loadShare. Codec: nsPerMessage.
  */
 export type Figures = Readonly<Record<string, number>>;
 
@@ -79,16 +82,7 @@ export interface Sample {
   readonly loadIsLimit?: boolean;
 }
 
-/** What was asked for and cannot be had here; shown in the report. */
-export interface NotRun {
-  readonly kind: "notRun";
-  readonly contender: string;
-  /** Absent when no cell was run. */
-  readonly cell?: Cell;
-  readonly why: string;
-}
-
-export type ResultLine = Environment | Sample | NotRun;
+export type ResultLine = Environment | Sample;
 
 /** One text for one cell, the same for equal parameters in whatever order: what samples are grouped by. */
 export function cellKey({ workload, parameters }: Cell): string {

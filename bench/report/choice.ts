@@ -36,7 +36,7 @@ export function choiceSection(summary: Summary): Block[] {
   const rows = uses.map(({ use, find }) => {
     const cell = find(summary);
     const advice = pairs.map((pair) => cell === undefined ? NOT_MEASURED : choose(summary, cell, pair));
-    return [use, ...advice, cell === undefined ? "" : describeCell(cell)];
+    return [use, ...advice, cell === undefined ? "" : `${describeCell(cell)}: ${judgedBy(summary, cell)}`];
   });
   return [
     heading("What to choose"),
@@ -49,11 +49,18 @@ export function choiceSection(summary: Summary): Block[] {
   ];
 }
 
+function judgedBy(summary: Summary, cell: Cell): string {
+  const names = summary.contenders(cell);
+  const has = (figure: string) => names.some((name) => summary.spread(cell, name, figure) !== undefined);
+  const figure = judgingFigure(cell.workload, has);
+  return figure === undefined ? "no valid sample" : `${kindOf(figure).better} ${kindOf(figure).unit}`;
+}
+
 function choose(summary: Summary, cell: Cell, { typescript, native, engine }: Pair): string {
   const figure = judgingFigure(cell.workload, (one) => summary.spread(cell, typescript, one) !== undefined);
   const ratio = figure && summary.ratio(cell, typescript, native, figure);
   if (!figure || !ratio) return NOT_MEASURED;
   const standing = standingOf(ratio, kindOf(figure).better);
   const choice = standing === "behind" ? `\`${engine}\`` : standing === "ahead" ? "`ts`" : "`ts` (level)";
-  return `${choice}: ${formatRatioSpread(ratio)} ${kindOf(figure).unit}`;
+  return `${choice}: ${formatRatioSpread(ratio)}`;
 }

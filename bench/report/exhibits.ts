@@ -36,12 +36,11 @@ function bars(
   title: string,
 ): Chart | undefined {
   if (cell === undefined) return undefined;
-  const { environment } = summary.results;
   const entries = ranking(summary, cell, figure);
   if (entries.length === 0) return undefined;
   const { unit, scale, better } = kindOf(figure);
   const scaled = entries.map(({ contender, spread }) => ({
-    note: noteOf(contender, environment),
+    note: noteOf(contender),
     spread: {
       median: spread.median / scale,
       low: spread.low / scale,
@@ -85,12 +84,18 @@ export function headlineSection(summary: Summary): Block[] {
 
 /** Memory in all its forms, cell by cell. */
 export function memorySection(summary: Summary): Block[] {
-  const { environment } = summary.results;
   const cells = [...summary.cellsWhere("idle"), ...summary.cellsWhere("churn")];
-  const figures = ["bytesPerConnection", "rssBytes", "heapBytes", "externalBytes", "afterBytes"];
+  const figures = [
+    "bytesPerConnection",
+    "rssBytes",
+    "heapBytes",
+    "externalBytes",
+    "afterBytes",
+    "growthBytes",
+  ];
   const rows = cells.flatMap((cell) =>
     summary.contenders(cell).map((contender) => [
-      noteOf(contender, environment).label,
+      noteOf(contender).label,
       describeCell(cell),
       ...figures.map((figure) => {
         const spread = summary.spread(cell, contender, figure);
@@ -112,11 +117,23 @@ export function memorySection(summary: Summary): Block[] {
         "#heap",
         "#external",
         "#after all have left",
+        "#growth by churn",
         "#samples",
       ],
       rows,
     ),
+    ...uncollected(summary),
   ];
+}
+
+/** Marginal memory with garbage in it is more than a connection costs. */
+function uncollected(summary: Summary): Block[] {
+  const names = summary.cellsWhere("idle").flatMap((cell) =>
+    summary.contenders(cell).filter((contender) => summary.spread(cell, contender, "collected")?.low === 0)
+  );
+  if (names.length === 0) return [];
+  const labels = [...new Set(names)].map((name) => noteOf(name).label);
+  return [paragraph(`Without a garbage collection, as there is none to ask for: ${labels.join(", ")}.`)];
 }
 
 function formatSpread({ median, low, high }: Spread, scale: number): string {
@@ -131,13 +148,12 @@ const PERCENTILES = [
 ] as const;
 
 function percentiles(summary: Summary, cell: Cell, id: string): Chart | undefined {
-  const { environment } = summary.results;
   const entries = ranking(summary, cell, "p99Ms");
   if (entries.length === 0) return undefined;
   const spreads = entries.map(({ contender }) =>
     PERCENTILES.map(({ figure }) => summary.spread(cell, contender, figure))
   );
-  const labels = entries.map(({ contender }) => noteOf(contender, environment).label);
+  const labels = entries.map(({ contender }) => noteOf(contender).label);
   const title = describeCell(cell).replace(/^latency/, "Latency");
   return {
     id,
@@ -238,7 +254,7 @@ function serverCells(summary: Summary): Block[] {
       const spread = figure && summary.spread(cell, contender, figure);
       if (!figure || !spread) return [];
       const { unit, scale } = kindOf(figure);
-      const label = noteOf(contender, summary.results.environment).label;
+      const label = noteOf(contender).label;
       return [[describeCell(cell), label, unit, formatSpread(spread, scale), String(spread.samples)]];
     })
   );

@@ -32,6 +32,7 @@ const kinds: Readonly<Record<string, FigureKind>> = {
   handshakesPerSecond: { unit: "thousand handshakes per second", scale: THOUSAND, better: "more" },
   bytesPerConnection: { unit: "bytes per connection", scale: 1, better: "less" },
   afterBytes: { unit: "MiB left after everyone has gone", scale: MIB, better: "less" },
+  growthBytes: { unit: "MiB grown", scale: MIB, better: "less" },
   rssBytes: { unit: "MiB", scale: MIB, better: "less" },
   heapBytes: { unit: "MiB", scale: MIB, better: "less" },
   externalBytes: { unit: "MiB", scale: MIB, better: "less" },
@@ -55,7 +56,7 @@ const judgedBy: Readonly<Record<WorkloadName, readonly string[]>> = {
   rooms: ["messagesPerCpuSecond"],
   latency: ["p99Ms"],
   idle: ["bytesPerConnection"],
-  churn: ["afterBytes", "rssBytes"],
+  churn: ["growthBytes"],
   storm: ["handshakesPerCpuSecond"],
   server: ["messagesPerCpuSecond", "publicationsPerCpuSecond", "p99Ms", "bytesPerConnection"],
 };

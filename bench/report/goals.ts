@@ -3,7 +3,7 @@
  * the same in words; change both together.
  */
 import type { Cell } from "../result.ts";
-import { formatNumber, formatRatioSpread, formatWhole } from "./figures.ts";
+import { formatNumber, formatRatio, formatRatioSpread, formatWhole } from "./figures.ts";
 import { headline } from "./headline.ts";
 import type { Summary } from "./results.ts";
 import type { Spread } from "./statistics.ts";
@@ -79,11 +79,11 @@ function codecGoal(goal: string, least: number, mostBytes: number): Goal {
     goal,
     measure(summary) {
       const ratios = summary.cellsWhere("codec").filter((cell) => isCoding(cell) && sizeOf(cell) <= mostBytes)
-        .flatMap((cell) => summary.ratio(cell, "ws", "ours", "nsPerMessage") ?? []);
+        .flatMap((cell) => summary.ratio(cell, "ws", "codec", "nsPerMessage") ?? []);
       if (ratios.length === 0) return undefined;
       const reached = ratios.filter(({ median }) => median >= least).length;
       const worst = Math.min(...ratios.map(({ median }) => median));
-      const text = `${reached} of ${ratios.length} cells; the least ${worst.toFixed(2)} ×`;
+      const text = `${reached} of ${ratios.length} cells; the least ${formatRatio(worst)}`;
       return { text, isMet: reached === ratios.length };
     },
   };
@@ -203,7 +203,7 @@ export const goals: readonly Goal[] = [
     goal: "at most 50 ns a check",
     measure(summary) {
       const [cell] = summary.cellsWhere("codec", { name: "token bucket" });
-      const spread = summary.spread(cell, "ours", "nsPerMessage");
+      const spread = summary.spread(cell, "codec", "nsPerMessage");
       return spread && { text: `${formatNumber(spread.median)} ns`, isMet: spread.median <= CHECK_NS };
     },
   },

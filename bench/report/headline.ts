@@ -16,7 +16,7 @@ export const headline: Readonly<Record<HeadlineName, Find>> = {
   echoOneByOne: (summary) => summary.find("echo", { inFlight: 1, connections: FEW, payloadBytes: SMALL }),
   echoLarge: (summary) =>
     summary.find("echo", { payloadBytes: LARGE, connections: FEW, inFlight: [8, 1, 64] }),
-  fanOut: (summary) => summary.find("fanout", { connections: 1000, inFlight: MANY, payloadBytes: SMALL }),
+  fanOut: (summary) => summary.find("fanout", { subscribers: 1000, inFlight: MANY, payloadBytes: SMALL }),
   idle: (summary) => summary.find("idle", { connections: [5000, 10_000, 1000] }),
   storm: (summary) => summary.find("storm", {}),
   stormTls: (summary) => summary.find("storm", { tls: true }),

@@ -6,7 +6,7 @@ import { describeCell } from "./cells.ts";
 import { type Block, code, heading, list, paragraph, subheading, tableBlock } from "./document.ts";
 import { formatWhole } from "./figures.ts";
 import { LEVEL_WITHIN, type Summary } from "./results.ts";
-import { noteOf } from "./roster.ts";
+import { kindNames, noteOf } from "./roster.ts";
 
 const METHOD = [
   "The unit is messages per server-CPU-second: messages that were delivered, divided by the user and system time of " +
@@ -30,8 +30,7 @@ const MEBIBYTE = 1024 * 1024;
 export function methodSection(summary: Summary): Block[] {
   const { environment } = summary.results;
   const { cpu, cores, memoryBytes, kernel, commit, dirty, startedAt, settings, versions } = environment;
-  const remarks = [...new Set(summary.results.samples.map(({ contender }) => contender))]
-    .map((name) => ({ name, note: noteOf(name, environment) }));
+  const names = [...new Set(summary.results.samples.map(({ contender }) => contender))];
   return [
     heading("Method"),
     list(METHOD),
@@ -39,9 +38,9 @@ export function methodSection(summary: Summary): Block[] {
     pairsTable("Settings", settings),
     subheading("Contenders"),
     tableBlock(
-      "Names in the raw data, and what differs",
-      ["name", "contender", "remark"],
-      remarks.map(({ name, note }) => [`\`${name}\``, note.label, note.remark ?? ""]),
+      "Names in the raw data",
+      ["name", "contender", "what it is"],
+      names.map((name) => [`\`${name}\``, noteOf(name).label, kindNames[noteOf(name).kind]]),
     ),
     subheading("Machine and versions"),
     pairsTable("Machine", {
@@ -73,14 +72,14 @@ function loadLimited(summary: Summary): Block[] {
   const text = limited.length === 0
     ? "In no sample was the load generator the limit."
     : `In ${limited.length} of ${summary.results.samples.length} samples the load generator was the limit: ` +
-      "their messages per server-CPU-second hold, their rates by the clock are the load generator's.";
+      "their messages per server-CPU-second hold, their rates by the clock and their latencies are the load generator's.";
   return [paragraph(text)];
 }
 
 function failed(summary: Summary): Block[] {
-  const { environment, samples } = summary.results;
+  const { samples } = summary.results;
   const rows = samples.filter(({ failures }) => failures.length > 0).map((sample) => [
-    noteOf(sample.contender, environment).label,
+    noteOf(sample.contender).label,
     describeCell(sample.cell),
     String(sample.run),
     sample.failures.join("; "),
@@ -94,16 +93,19 @@ function failed(summary: Summary): Block[] {
 }
 
 function notRun(summary: Summary): Block[] {
-  const { environment, notRun: lines } = summary.results;
-  const rows = lines.map(({ contender, cell, why }) => [
-    noteOf(contender, environment).label,
-    cell === undefined ? "everything" : describeCell(cell),
-    why,
-  ]);
+  const { notRun: cells = [], unavailable = {} } = summary.results.environment;
+  const rows = [
+    ...Object.entries(unavailable).map(([name, reason]) => ["everything", noteOf(name).label, reason]),
+    ...cells.map(({ cell, contenders, reason }) => [
+      describeCell(cell),
+      contenders.map((name) => noteOf(name).label).join(", "),
+      reason,
+    ]),
+  ];
   return [
     heading("What was not run"),
     rows.length === 0
       ? paragraph("The run names nothing that it left out.")
-      : tableBlock("Everything that was asked for and not run", ["contender", "cell", "why"], rows),
+      : tableBlock("Everything that was left out", ["cell", "contenders", "why"], rows),
   ];
 }

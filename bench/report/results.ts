@@ -3,33 +3,31 @@
  * Ratios are taken run by run, as runs of one number are neighbours in time. It must never format anything.
  */
 import { cellKey, workloads } from "../result.ts";
-import type { Cell, Environment, NotRun, ResultLine, Sample, WorkloadName } from "../result.ts";
+import type { Cell, Environment, ResultLine, Sample, WorkloadName } from "../result.ts";
 import { type Spread, spreadOf } from "./statistics.ts";
 
 /** All lines of a file by what they are. */
 export interface Results {
   readonly environment: Environment;
   readonly samples: readonly Sample[];
-  readonly notRun: readonly NotRun[];
 }
 
 /**
- * Reads JSON lines. A run that was resumed has several environments: the first one holds, with the versions and
- * contenders of all. Throws a RangeError that names the line when one is not what a run writes.
+ * Reads JSON lines. Throws a RangeError that names the line when one is not what a run writes, or begins another run:
+ * samples under different conditions do not belong together.
  */
 export function parseResults(text: string, name = "results"): Results {
   let environment: Environment | undefined;
   const samples: Sample[] = [];
-  const notRun: NotRun[] = [];
   for (const [at, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
     const record = parseLine(line, `${name}:${at + 1}`);
     if (record.kind === "sample") samples.push(record);
-    else if (record.kind === "notRun") notRun.push(record);
-    else environment = environment === undefined ? record : joined(environment, record);
+    else if (environment === undefined) environment = record;
+    else throw new RangeError(`${name}:${at + 1}: a second environment`);
   }
   if (environment === undefined) throw new RangeError(`${name}: no line of kind "environment"`);
-  return { environment, samples, notRun };
+  return { environment, samples };
 }
 
 function parseLine(line: string, where: string): ResultLine {
@@ -46,19 +44,10 @@ function parseLine(line: string, where: string): ResultLine {
       typeof figures === "object" && typeof cell?.parameters === "object";
     if (!isWhole) throw new RangeError(`${where}: a sample lacks cell, contender, run, failures or figures`);
     if (!workloads.includes(cell.workload)) throw new RangeError(`${where}: no workload ${cell.workload}`);
-  } else if (kind !== "environment" && kind !== "notRun") {
+  } else if (kind !== "environment") {
     throw new RangeError(`${where}: kind ${JSON.stringify(kind)}`);
   }
   return record as ResultLine;
-}
-
-function joined(first: Environment, next: Environment): Environment {
-  return {
-    ...first,
-    dirty: first.dirty || next.dirty,
-    versions: { ...first.versions, ...next.versions },
-    contenders: { ...first.contenders, ...next.contenders },
-  };
 }
 
 /** Parameters that a cell must have; of a list, earlier values are preferred. */

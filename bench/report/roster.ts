@@ -2,7 +2,13 @@
  * Who the contenders are to a reader: names for people, what each is, and which of them are each other's counterpart.
  * It must never know a figure.
  */
-import type { ContenderNote, Environment } from "../result.ts";
+/** A contender as a reader knows it. */
+export interface ContenderNote {
+  /** At most some 40 characters: it stands above a bar on a phone. */
+  readonly label: string;
+  /** Our engine in TypeScript, a native engine, the whole server, somebody else's server, or no WebSocket at all. */
+  readonly kind: "ours" | "native" | "server" | "other" | "ceiling";
+}
 
 const KNOWN: Readonly<Record<string, ContenderNote>> = {
   "engine-ts-node": { label: "ts engine on Node", kind: "ours" },
@@ -27,7 +33,7 @@ const KNOWN: Readonly<Record<string, ContenderNote>> = {
   "mosquitto": { label: "mosquitto", kind: "other" },
   "tcp-node": { label: "raw TCP on Node", kind: "ceiling" },
   "tcp-bun": { label: "raw TCP on Bun", kind: "ceiling" },
-  "tcp-deno": { label: "raw TCP on Deno", kind: "ceiling" },
+  "codec": { label: "our codec", kind: "ours" },
 };
 
 /** What each kind is called in a table. */
@@ -78,6 +84,6 @@ export const pairs: readonly Pair[] = [
 ];
 
 /** What is known of a contender; one that nobody described goes by its name. */
-export function noteOf(name: string, environment?: Environment): ContenderNote {
-  return environment?.contenders?.[name] ?? KNOWN[name] ?? { label: name, kind: "other" };
+export function noteOf(name: string): ContenderNote {
+  return KNOWN[name] ?? { label: name, kind: "other" };
 }

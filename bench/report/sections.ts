@@ -4,15 +4,18 @@
  */
 import { fiveSentences } from "./answer.ts";
 import { choiceSection } from "./choice.ts";
-import { heading, list, paragraph, type Report, tableBlock } from "./document.ts";
+import { heading, paragraph, type Report, tableBlock } from "./document.ts";
 import type { Block } from "./document.ts";
 import { headlineSection, latencySection, memorySection, serverSection, stormSection } from "./exhibits.ts";
+import { formatWhole } from "./figures.ts";
 import { goals } from "./goals.ts";
 import { methodSection } from "./method.ts";
 import type { NamedProfile } from "./profile.ts";
 import { Summary } from "./results.ts";
 import type { Results } from "./results.ts";
 import { winsSection } from "./wins.ts";
+
+const COMMIT_LENGTH = 12;
 
 /** The whole report. Profiles are evidence for why one engine wins; without them the report says so. */
 export function makeReport(results: Results, profiles: readonly NamedProfile[]): Report {
@@ -21,7 +24,9 @@ export function makeReport(results: Results, profiles: readonly NamedProfile[]):
   const state = dirty ? ", with changes that were not committed" : "";
   return {
     title: "A native WebSocket engine, or one in TypeScript?",
-    subtitle: `${startedAt.slice(0, 10)}, ${cpu}, ${cores} cores, commit \`${commit}\`${state}`,
+    subtitle: `${startedAt.slice(0, 10)}, ${cpu}, ${cores} cores, commit \`${
+      commit.slice(0, COMMIT_LENGTH)
+    }\`${state}`,
     blocks: [
       heading("The answer in five sentences"),
       { type: "list", isNumbered: true, items: fiveSentences(summary) },
@@ -39,14 +44,15 @@ export function makeReport(results: Results, profiles: readonly NamedProfile[]):
   };
 }
 
-function failureNote({ samples, notRun }: Results): Block[] {
+function failureNote({ environment, samples }: Results): Block[] {
   const failed = samples.filter(({ failures }) => failures.length > 0).length;
+  const leftOut = (environment.notRun?.length ?? 0) + Object.keys(environment.unavailable ?? {}).length;
+  const entries = leftOut === 1 ? "one entry names" : `${leftOut} entries name`;
   return [paragraph(
-    `Every figure is a median with its least and greatest value; ${failed} of ${samples.length} samples failed ` +
-      `their checks and ${notRun.length} ${
-        notRun.length === 1 ? "thing was" : "things were"
-      } not run: both are listed ` +
-      "at the end.",
+    `Every figure is a median with its least and greatest value; ${failed} of ${
+      formatWhole(samples.length)
+    } samples ` +
+      `failed their checks, and ${entries} what was not run: all are listed at the end.`,
   )];
 }
 
@@ -65,6 +71,6 @@ function goalSection(summary: Summary): Block[] {
       } were not measured.`,
     ),
     tableBlock("Goals, as they were set before measuring", ["what", "goal", "measured", "standing"], rows),
-    list(["A goal is met by its median; least and greatest value of the paired runs stand beside it."]),
+    paragraph("A goal is met by its median; the least and the greatest value stand beside it."),
   ];
 }

@@ -42,9 +42,9 @@ export function winsSection(summary: Summary, profiles: readonly NamedProfile[])
     heading("Who wins where, and why"),
     ...all.length === 0
       ? [paragraph("No cell was measured on both kinds of engine of one runtime.")]
-      : [comparison(summary, all)],
-    ...part("Where the native engine wins", summary, all, "behind"),
-    ...part("Where TypeScript wins", summary, all, "ahead"),
+      : [comparison(all)],
+    ...part("Where the native engine wins", all, "behind"),
+    ...part("Where TypeScript wins", all, "ahead"),
     ...level(all),
     subheading("Why"),
     paragraph("What follows explains; it is not measured by the cells above."),
@@ -69,11 +69,11 @@ function profileTable(name: string, top: NamedProfile["top"]): Block {
 }
 
 /** One chart for each runtime. Rows are the advantages of TypeScript, so right is better whatever the figure. */
-function comparison(summary: Summary, all: readonly Duel[]): Block {
+function comparison(all: readonly Duel[]): Block {
   const charts = [...new Set(all.map(({ pair }) => pair))].flatMap((pair): Chart[] => {
     const own = all.filter((duel) => duel.pair === pair);
     const shown = mostTelling(own);
-    const native = noteOf(pair.native, summary.results.environment).label;
+    const native = noteOf(pair.native).label;
     const title = `TypeScript against ${native}`;
     const cut = shown.length < own.length
       ? ` Drawn are TypeScript's ${MOST_ROWS / 2} best and ${
@@ -119,7 +119,7 @@ function betterness({ figure, ratio }: Duel): Duel["ratio"] {
   return { ...ratio, median: 1 / ratio.median, low: 1 / ratio.high, high: 1 / ratio.low };
 }
 
-function part(title: string, summary: Summary, all: readonly Duel[], standing: Standing): Block[] {
+function part(title: string, all: readonly Duel[], standing: Standing): Block[] {
   const own = all.filter((duel) => duel.standing === standing);
   if (standing === "behind") own.reverse();
   if (own.length === 0) return [subheading(title), paragraph("In no cell that was measured.")];
@@ -128,7 +128,7 @@ function part(title: string, summary: Summary, all: readonly Duel[], standing: S
   const rows = shown.map((duel) => [
     describeCell(duel.cell),
     duel.pair.runtime,
-    noteOf(duel.pair.native, summary.results.environment).label,
+    noteOf(duel.pair.native).label,
     formatRatioSpread(duel.ratio),
     kindOf(duel.figure).unit,
     kindOf(duel.figure).better,

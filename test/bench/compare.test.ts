@@ -32,7 +32,7 @@ function plans(cells: number, speed = 1): Plan[] {
   }));
 }
 
-const summaryOf = (samples: readonly Sample[]) => new Summary({ environment, samples, notRun: [] });
+const summaryOf = (samples: readonly Sample[]) => new Summary({ environment, samples });
 
 interface Trial {
   readonly cells?: number;
