@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { systemClock } from "../server/clock.ts";
 import { DeflateMode, type Message, SlowPolicy, type Socket } from "../server/engine.ts";
 import { engineNames, pickEngine } from "../server/engines/pick.ts";
-import { busyLoop } from "./contenders/busy.ts";
+import { slowed } from "./contenders/busy.ts";
 import {
   announce,
   collectOnSignal,
@@ -64,13 +64,6 @@ try {
     if (publish) listener.publish(TOPIC, message);
     else socket.send(message);
   };
-  const slowed = (share: number): typeof answer => {
-    const spin = busyLoop(share);
-    return (socket, message) => {
-      answer(socket, message);
-      spin();
-    };
-  };
   const engine = await pickEngine(oneOf(engineNames, flags.engine, "engine"));
   const listener = await engine.listen<undefined>({
     host: HOST,
@@ -93,7 +86,7 @@ try {
     open(socket) {
       if (publish) socket.subscribe(TOPIC);
     },
-    message: flags.busy === undefined ? answer : slowed(Number(flags.busy)),
+    message: flags.busy === undefined ? answer : slowed(answer, Number(flags.busy)),
     drain() {},
     dropped() {},
     abandoned() {},

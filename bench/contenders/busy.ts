@@ -33,3 +33,15 @@ export function busyLoop(share: number, cpu: () => number = cpuMicroseconds): ()
     spun += now - from;
   };
 }
+
+/** The handler, slowed by {@link busyLoop}. */
+export function slowed<Socket, Message>(
+  handle: (socket: Socket, message: Message) => void,
+  share: number,
+): (socket: Socket, message: Message) => void {
+  const spin = busyLoop(share);
+  return (socket, message) => {
+    handle(socket, message);
+    spin();
+  };
+}
