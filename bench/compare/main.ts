@@ -23,6 +23,14 @@ npm run bench:compare -- A.jsonl B.jsonl [options]
   --seed 1             of the bootstrap
   --json               the comparisons as one JSON array
 
+To see that it finds 5 %, and nothing where there is nothing (three servers in turns, the third slowed on purpose):
+  npm run measure -- --workload echo --runs 7 --json busy.jsonl \\
+    --contender "old=node --import tsx bench/echo.ts --engine ts --port {port}" \\
+    --contender "new=node --import tsx bench/echo.ts --engine ts --port {port}" \\
+    --contender "slow=node --import tsx bench/echo.ts --engine ts --port {port} --busy 0.05"
+  npm run bench:compare -- busy.jsonl busy.jsonl --paired --rename old=new
+  npm run bench:compare -- busy.jsonl busy.jsonl --paired --rename old=slow
+
 Exit code: 0 nothing became worse, 1 something did (or fails now), 2 wrong use.
 
 Ratios are B ÷ A, turned so that above 1 is better. The ratio is that of the medians; its interval is the bootstrap's

@@ -8,6 +8,8 @@ import { formatWhole } from "./figures.ts";
 import { LEVEL_WITHIN, type Summary } from "./results.ts";
 import { kindNames, noteOf } from "./roster.ts";
 
+const LEVEL_PERCENT = LEVEL_WITHIN * 100;
+
 const METHOD = [
   "The unit is messages per server-CPU-second: messages that were delivered, divided by the user and system time of " +
   "the server process. A client that saturates first cannot lower it, and a noisy machine moves it little.",
@@ -16,11 +18,9 @@ const METHOD = [
   "its median is not the quotient of two medians.",
   "Shown are the median, the least and the greatest value. Least to greatest of five samples cover the true median " +
   "with a probability of 94 %, of seven with 98 %.",
-  `Ahead or behind means: off by more than ${
-    LEVEL_WITHIN * 100
-  } % in the median and on the same side in every paired ` +
-  "run. Of cells that are in truth level, chance puts up to one in sixteen on one side with five runs, one in " +
-  "sixty-four with seven, so one small lead among many cells means little.",
+  `Ahead or behind means: off by more than ${LEVEL_PERCENT} % in the median and on the same side in every paired run. ` +
+  "Where the two are in truth level, chance puts up to one cell in four on one side with three runs, one in sixteen " +
+  "with five and one in sixty-four with seven: one small lead among many cells means little.",
   "A sample that failed its checks (deliveries, offsets, order) has no figures, and is listed below.",
 ];
 

@@ -22,6 +22,7 @@ export function parseResults(text: string, name = "results"): Results {
   for (const [at, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
     const record = parseLine(line, `${name}:${at + 1}`);
+    if (record === undefined) continue;
     if (record.kind === "sample") samples.push(record);
     else if (environment === undefined) environment = record;
     else throw new RangeError(`${name}:${at + 1}: a second environment`);
@@ -30,7 +31,8 @@ export function parseResults(text: string, name = "results"): Results {
   return { environment, samples };
 }
 
-function parseLine(line: string, where: string): ResultLine {
+/** Undefined for the summaries that `npm run measure` adds to its samples. */
+function parseLine(line: string, where: string): ResultLine | undefined {
   let record: Partial<Sample> | null;
   try {
     record = JSON.parse(line) as Partial<Sample> | null;
@@ -44,6 +46,8 @@ function parseLine(line: string, where: string): ResultLine {
       typeof figures === "object" && typeof cell?.parameters === "object";
     if (!isWhole) throw new RangeError(`${where}: a sample lacks cell, contender, run, failures or figures`);
     if (!workloads.includes(cell.workload)) throw new RangeError(`${where}: no workload ${cell.workload}`);
+  } else if (kind === "summary") {
+    return undefined;
   } else if (kind !== "environment") {
     throw new RangeError(`${where}: kind ${JSON.stringify(kind)}`);
   }
