@@ -1,13 +1,14 @@
 /**
  * The small server that all measurements of a bare engine use: no hub, no protocol. It echoes each message with its
  * kind, or, with --publish, subscribes every socket to the topic that its path names and publishes each of its messages
- * to it, the sender included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish] [--tls]`.
+ * to it, the sender included. Usage: `--engine E --port N [--deflate off|shared|dedicated] [--publish] [--tls] [--busy SHARE]`.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { systemClock } from "../server/clock.ts";
-import { DeflateMode, SlowPolicy, type Socket } from "../server/engine.ts";
+import { DeflateMode, type Message, SlowPolicy, type Socket } from "../server/engine.ts";
 import { engineNames, pickEngine } from "../server/engines/pick.ts";
+import { slowed } from "./contenders/busy.ts";
 import {
   announce,
   CERT_FILE,
@@ -26,7 +27,9 @@ const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
 
 function wrongUse(message: string): never {
   console.error(`echo: ${message}`);
-  console.error("usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish] [--tls]");
+  console.error(
+    "usage: echo.ts --engine E --port N [--deflate off|shared|dedicated] [--publish] [--tls] [--busy 0.05]",
+  );
   process.exit(EXIT_WRONG_USE);
 }
 
@@ -44,6 +47,8 @@ function readFlags() {
         deflate: { type: "string", default: DeflateMode.Off },
         publish: { type: "boolean", default: false },
         tls: { type: "boolean", default: false },
+        // Slows the server on purpose, by this share of its own CPU time.
+        busy: { type: "string" },
       },
     }).values;
   } catch (error) {
@@ -58,6 +63,10 @@ const port = /^\d{1,5}$/.test(flags.port)
 const { publish } = flags;
 
 try {
+  const answer = (socket: Socket<string>, message: Message): void => {
+    if (publish) listener.publish(socket.data, message);
+    else socket.send(message);
+  };
   const engine = await pickEngine(oneOf(engineNames, flags.engine, "engine"));
   const listener = await engine.listen<string>({
     host: HOST,
@@ -80,10 +89,7 @@ try {
     open(socket) {
       if (publish) socket.subscribe(socket.data);
     },
-    message(socket: Socket<string>, message) {
-      if (publish) listener.publish(socket.data, message);
-      else socket.send(message);
-    },
+    message: flags.busy === undefined ? answer : slowed(answer, Number(flags.busy)),
     drain() {},
     dropped() {},
     abandoned() {},

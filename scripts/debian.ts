@@ -21,6 +21,8 @@ export const debianPrograms: readonly DebianProgram[] = [
   { program: "nats-server", package: "nats-server", neededFor: "the NATS broker" },
   { program: "nginx", package: "nginx libnginx-mod-nchan", neededFor: "the benchmark of nchan" },
   { program: "mosquitto", package: "mosquitto", neededFor: "the benchmark of mosquitto" },
+  // 103 MB to load; a page that nobody has seen in a browser is not tested.
+  { program: "chromium", package: "chromium", neededFor: "the benchmark report in a browser" },
 ];
 
 /** What {@link installMissing} needs of a machine. */

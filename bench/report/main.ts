@@ -1,0 +1,95 @@
+/**
+ * `npm run bench:report -- FILE [--out FOLDER]`: a results file becomes a folder with one HTML page, the same as
+ * Markdown with drawings, and a copy of the raw data. It must never measure anything.
+ */
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import type { Environment } from "../result.ts";
+import type { Report } from "./document.ts";
+import { toHtml } from "./html.ts";
+import { toMarkdown } from "./markdown.ts";
+import { type NamedProfile, topSelfTimes } from "./profile.ts";
+import { parseResults } from "./results.ts";
+import { makeReport } from "./sections.ts";
+import { standaloneSvg } from "./svg.ts";
+
+const HELP = `Turns the results of a benchmark into a report.
+
+npm run bench:report -- FILE [--out FOLDER]
+
+  FILE          JSON lines, as a run writes them; *.cpuprofile files beside it become evidence
+  --out FOLDER  where index.html, README.md, its drawings and results.jsonl go;
+                bench/reports/<date>-<cpu>/ unless given
+`;
+
+const WRONG_USE = 2;
+const PROFILE_ROWS = 10;
+const RAW_DATA = "results.jsonl";
+
+/** As in "2026-03-01-amd-epyc-7b13". */
+export function folderName({ startedAt, cpu }: Environment): string {
+  const words = cpu.toLowerCase().replace(/\((r|tm)\)|\bcpu\b|@.*|\bprocessor\b|\b\d+-core\b/g, " ");
+  const name = words.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+  return `${startedAt.slice(0, 10)}-${name || "unknown"}`;
+}
+
+/** Writes all files of a report into a folder, which is made. */
+export function writeReport(report: Report, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "index.html"), toHtml(report));
+  writeFileSync(join(folder, "README.md"), toMarkdown(report));
+  for (const block of report.blocks) {
+    if (block.type !== "charts") continue;
+    for (const chart of block.charts) writeFileSync(join(folder, `${chart.id}.svg`), standaloneSvg(chart));
+  }
+}
+
+function readProfiles(folder: string): NamedProfile[] {
+  return readdirSync(folder).filter((name) => name.endsWith(".cpuprofile")).sort().map((name) => ({
+    name,
+    top: topSelfTimes(readFileSync(join(folder, name), "utf8"), PROFILE_ROWS),
+  }));
+}
+
+/** Returns the exit code. */
+function main(args: readonly string[]): number {
+  let file: string;
+  let out: string | undefined;
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { out: { type: "string" }, help: { type: "boolean", default: false } },
+    });
+    if (values.help) {
+      console.log(HELP);
+      return 0;
+    }
+    if (positionals.length !== 1) throw new RangeError("expected one results file");
+    file = resolve(positionals[0] as string);
+    out = values.out;
+  } catch (error) {
+    console.error(`bench:report: ${(error as Error).message}\n\n${HELP}`);
+    return WRONG_USE;
+  }
+  try {
+    const results = parseResults(readFileSync(file, "utf8"), file);
+    const reports = fileURLToPath(new URL("../reports/", import.meta.url));
+    const folder = resolve(out ?? join(reports, folderName(results.environment)));
+    writeReport(makeReport(results, readProfiles(dirname(file))), folder);
+    const copy = join(folder, RAW_DATA);
+    if (copy !== file) copyFileSync(file, copy);
+    console.log(`${folder}: index.html, README.md, drawings and ${RAW_DATA}`);
+    return 0;
+  } catch (error) {
+    console.error(`bench:report: ${(error as Error).message}`);
+    return 1;
+  }
+}
+
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  process.exitCode = main(process.argv.slice(2));
+}

@@ -1,0 +1,149 @@
+/**
+ * Where the native engine wins and where TypeScript does: every cell that both were measured in, and why it may be so.
+ * The reasons are an explanation; only ratios and profiles are evidence, and the text keeps them apart.
+ */
+import { advantage, type Duel, duels } from "./answer.ts";
+import { describeCell } from "./cells.ts";
+import { ratioChart } from "./chart.ts";
+import {
+  type Block,
+  type Chart,
+  heading,
+  list,
+  paragraph,
+  subheading,
+  table,
+  tableBlock,
+} from "./document.ts";
+import { formatRatioSpread, kindOf } from "./figures.ts";
+import type { NamedProfile } from "./profile.ts";
+import { LEVEL_WITHIN, type Standing, type Summary } from "./results.ts";
+import { noteOf } from "./roster.ts";
+
+/** More rows than this make a drawing that nobody reads; the table has them all. */
+const MOST_ROWS = 24;
+const FIRST_ROWS = 12;
+
+const REASONS = [
+  "System calls: with one message in flight, each message costs a read and a write of the kernel, whoever parses it. " +
+  "With several in flight, an engine that answers all frames of one read with one write pays once for many.",
+  "Boundary crossings: a native engine calls into JavaScript for each message and is called back for each answer. " +
+  "An engine in TypeScript crosses once for each read and each write, whatever they hold.",
+  "Copies: a native engine can unmask large payloads with vector instructions and needs no second copy to hand them " +
+  "to its own buffers. JavaScript unmasks a few bytes at a time, which shows as payloads grow.",
+  "Fan-out: a frame that was prepared once is the same bytes for every subscriber. What remains is a write for each " +
+  "socket, and a native engine walks its sockets without JavaScript.",
+];
+
+/** Both directions, the reasons, and profiles where there are any. */
+export function winsSection(summary: Summary, profiles: readonly NamedProfile[]): Block[] {
+  const all = [...duels(summary)].sort((a, b) => advantage(b) - advantage(a));
+  const blocks: Block[] = [
+    heading("Who wins where, and why"),
+    ...all.length === 0
+      ? [paragraph("No cell was measured on both kinds of engine of one runtime.")]
+      : [comparison(all)],
+    ...part("Where the native engine wins", all, "behind"),
+    ...part("Where TypeScript wins", all, "ahead"),
+    ...level(all),
+    subheading("Why"),
+    paragraph("What follows explains; it is not measured by the cells above."),
+    list(REASONS),
+  ];
+  if (profiles.length === 0) blocks.push(paragraph("No CPU profile lies beside this run's results."));
+  for (const { name, top } of profiles) blocks.push(profileTable(name, top));
+  return blocks;
+}
+
+function profileTable(name: string, top: NamedProfile["top"]): Block {
+  const rows = top.map(({ functionName, place, share }) => [
+    `\`${functionName}\``,
+    `\`${place}\``,
+    `${(share * 100).toFixed(1)} %`,
+  ]);
+  return tableBlock(`CPU profile \`${name}\`: own time, idle time left out`, [
+    "function",
+    "where",
+    "#own time",
+  ], rows);
+}
+
+/** One chart for each runtime. Rows are the advantages of TypeScript, so right is better whatever the figure. */
+function comparison(all: readonly Duel[]): Block {
+  const charts = [...new Set(all.map(({ pair }) => pair))].flatMap((pair): Chart[] => {
+    const own = all.filter((duel) => duel.pair === pair);
+    const shown = mostTelling(own);
+    const native = noteOf(pair.native).label;
+    const title = `TypeScript against ${native}`;
+    const cut = shown.length < own.length
+      ? ` Drawn are TypeScript's ${MOST_ROWS / 2} best and ${
+        MOST_ROWS / 2
+      } worst of ${own.length} cells; the table has all.`
+      : "";
+    return [{
+      id: `ratio-${pair.runtime.toLowerCase()}`,
+      title,
+      description:
+        "How many times better the TypeScript engine does, run by run: right of the dashed line it is ahead, " +
+        `left of it behind. Diamonds are medians, whiskers least and greatest.${cut}`,
+      svg: ratioChart(
+        shown.map((duel) => ({
+          label: describeCell(duel.cell),
+          spread: betterness(duel),
+          colour: duel.standing === "behind" ? "native" : duel.standing === "ahead" ? "ours" : "other",
+        })),
+        "times better (logarithmic)",
+      ),
+      table: table(
+        `${title}: times better`,
+        ["cell", "#median (least to greatest)", "#pairs", "standing"],
+        own.map((duel) => [
+          describeCell(duel.cell),
+          formatRatioSpread(betterness(duel)),
+          String(duel.ratio.samples),
+          duel.standing,
+        ]),
+      ),
+    }];
+  });
+  return { type: "charts", charts };
+}
+
+/** Best and worst alike, so that the choice does not speak for either. */
+function mostTelling(own: readonly Duel[]): readonly Duel[] {
+  return own.length <= MOST_ROWS ? own : [...own.slice(0, MOST_ROWS / 2), ...own.slice(-MOST_ROWS / 2)];
+}
+
+function betterness({ figure, ratio }: Duel): Duel["ratio"] {
+  if (kindOf(figure).better === "more") return ratio;
+  return { ...ratio, median: 1 / ratio.median, low: 1 / ratio.high, high: 1 / ratio.low };
+}
+
+function part(title: string, all: readonly Duel[], standing: Standing): Block[] {
+  const own = all.filter((duel) => duel.standing === standing);
+  if (standing === "behind") own.reverse();
+  if (own.length === 0) return [subheading(title), paragraph("In no cell that was measured.")];
+  const shown = own.slice(0, FIRST_ROWS);
+  const rest = shown.length < own.length ? `, the first ${FIRST_ROWS} of ${own.length}; above are all` : "";
+  const rows = shown.map((duel) => [
+    describeCell(duel.cell),
+    duel.pair.runtime,
+    noteOf(duel.pair.native).label,
+    formatRatioSpread(duel.ratio),
+    kindOf(duel.figure).unit,
+    kindOf(duel.figure).better,
+  ]);
+  const caption = `TypeScript engine ÷ native engine on the same runtime${rest}`;
+  const titles = ["cell", "runtime", "against", "#ratio", "of", "better is"];
+  return [subheading(title), tableBlock(caption, titles, rows)];
+}
+
+function level(all: readonly Duel[]): Block[] {
+  const own = all.filter(({ standing }) => standing === "level");
+  const text =
+    `In ${own.length} of ${all.length} cells: the median is within ${
+      LEVEL_WITHIN * 100
+    } %, or the runs are ` +
+    "not all on the same side.";
+  return [subheading("Where it makes no difference"), paragraph(text)];
+}
