@@ -201,13 +201,17 @@ async function bench(options: Options): Promise<void> {
   process.exitCode = failed > 0 ? 1 : 0;
 }
 
-/** Says what is left out, and how long the rest will take. */
+/** Says what is left out, and how long the rest will take. The file lists it cell by cell. */
 function announcePlan(plan: Plan, steps: readonly Step[], seconds: number): void {
   for (const [name, reason] of Object.entries(notHere())) console.log(`NOT MEASURED: ${name}: ${reason}`);
-  for (const { cell, contenders, reason } of plan.notRun) {
-    if (reason.startsWith(NO_TIME)) {
-      console.log(`not run, no time: ${cellKey(cell)}: ${contenders.join(", ")}`);
-    }
+  const dropped = new Map<string, number>();
+  for (const { cell: { workload }, contenders, reason } of plan.notRun) {
+    if (!reason.startsWith(NO_TIME)) continue;
+    dropped.set(workload, (dropped.get(workload) ?? 0) + contenders.length);
+  }
+  if (dropped.size > 0) {
+    const counts = [...dropped].map(([workload, count]) => `${workload} ${count}`).join(", ");
+    console.log(`not run, no time (contenders in cells; the file lists them): ${counts}`);
   }
   const minutes = (seconds / SECONDS_PER_MINUTE).toFixed(1);
   const { length } = plan.cells;

@@ -31,13 +31,17 @@ export const canPin: boolean = cpus().length > 1 && spawnSync("taskset", ["-V"])
 const MEMORY = /^memory (\{.*\})$/;
 const POLL_MS = 20;
 
+/** What makes a child end when this process is killed and cannot see to it. */
+const OUTLIVE_NOBODY: readonly string[] = ["setpriv", "--pdeathsig", "KILL"];
+const canOutlive = spawnSync("setpriv", [...OUTLIVE_NOBODY.slice(1), "true"]).status !== 0;
+
 const running = new Set<ChildProcess>();
 const folders = new Set<string>();
 process.on("exit", () => {
   for (const child of running) signalGroup(child, "SIGKILL");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
 
 /** What a runtime says of its memory, in bytes. */
 export interface MemoryAccount {
@@ -136,8 +140,12 @@ function start(
   core: number,
   environment: Readonly<Record<string, string>> = {},
 ): Child {
-  // taskset replaces itself with the program, so the process id is the program's.
-  const [program = "", ...rest] = canPin ? ["taskset", "-c", String(core), ...command] : command;
+  // Both replace themselves with the program, so the process id is the program's.
+  const [program = "", ...rest] = [
+    ...(canOutlive ? [] : OUTLIVE_NOBODY),
+    ...(canPin ? ["taskset", "-c", String(core)] : []),
+    ...command,
+  ];
   const child: Child = {
     process: spawn(program, rest, {
       detached: true,

@@ -28,7 +28,7 @@ figcaption p{margin:.25rem 0 .5rem;font-size:.875rem}
 svg{display:block;width:100%;max-width:30rem;height:auto}
 .scroll{overflow-x:auto;margin:.5rem 0 1rem}
 table{border-collapse:collapse;font-size:.875rem;line-height:1.35}
-caption{text-align:left;padding:.25rem 0}
+caption{text-align:left;padding:.25rem 0;max-width:calc(100vw - 2rem)}
 th,td{padding:.3rem .75rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid);
 font-weight:400}
 thead th{font-weight:600;vertical-align:bottom}

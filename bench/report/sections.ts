@@ -59,10 +59,10 @@ function failureNote({ environment, samples }: Results): Block[] {
 function goalSection(summary: Summary): Block[] {
   const rows = goals.map(({ about, goal, measure }) => {
     const measured = measure(summary);
-    if (measured === undefined) return [about, goal, "", "not measured"];
-    return [about, goal, measured.text, measured.isMet ? "met" : "not met"];
+    if (measured === undefined) return [`${about}: ${goal}`, "", "not measured"];
+    return [`${about}: ${goal}`, measured.text, measured.isMet ? "met" : "not met"];
   });
-  const count = (word: string) => rows.filter((row) => row[3] === word).length;
+  const count = (word: string) => rows.filter((row) => row[2] === word).length;
   return [
     heading("What we reached for"),
     paragraph(
@@ -70,7 +70,7 @@ function goalSection(summary: Summary): Block[] {
         count("not measured")
       } were not measured.`,
     ),
-    tableBlock("Goals, as they were set before measuring", ["what", "goal", "measured", "standing"], rows),
+    tableBlock("Goals, as they were set before measuring", ["goal", "measured", "standing"], rows),
     paragraph("A goal is met by its median; the least and the greatest value stand beside it."),
   ];
 }

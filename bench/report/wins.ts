@@ -127,14 +127,14 @@ function part(title: string, all: readonly Duel[], standing: Standing): Block[] 
   const rest = shown.length < own.length ? `, the first ${FIRST_ROWS} of ${own.length}; above are all` : "";
   const rows = shown.map((duel) => [
     describeCell(duel.cell),
+    formatRatioSpread(duel.ratio),
     duel.pair.runtime,
     noteOf(duel.pair.native).label,
-    formatRatioSpread(duel.ratio),
     kindOf(duel.figure).unit,
     kindOf(duel.figure).better,
   ]);
   const caption = `TypeScript engine ÷ native engine on the same runtime${rest}`;
-  const titles = ["cell", "runtime", "against", "#ratio", "of", "better is"];
+  const titles = ["cell", "#ratio", "runtime", "against", "of", "better is"];
   return [subheading(title), tableBlock(caption, titles, rows)];
 }
 
