@@ -14,6 +14,8 @@ import type { Log } from "./observe/log.ts";
 const LEAVING_SHARE = 0.8;
 /** Those who are due within this leave together. */
 const STEP_MS = 10;
+/** How long nobody looks whether those who are next have gone by themselves. */
+const LOOK_MS = 100;
 
 const MS_PER_SECOND = 1_000;
 
@@ -97,10 +99,12 @@ export class Drain {
     const step = () => {
       const elapsedMs = clock.now() - startMs;
       while (next.done !== true) {
-        const waitMs = backMs * share - elapsedMs;
-        if (waitMs > 0) return void clock.after(Math.max(STEP_MS, waitMs), step);
-        const inTime = (ms: number) => Math.max(0, Math.round(ms - elapsedMs));
-        next.value.leave(inTime(backMs), inTime(timeoutMs));
+        if (clients.has(next.value)) {
+          const waitMs = backMs * share - elapsedMs;
+          if (waitMs > 0) return void clock.after(Math.min(LOOK_MS, Math.max(STEP_MS, waitMs)), step);
+          const inTime = (ms: number) => Math.max(0, Math.round(ms - elapsedMs));
+          next.value.leave(inTime(backMs), inTime(timeoutMs));
+        }
         next = rest.next();
         index++;
         backMs = whenBackMs();

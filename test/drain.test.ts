@@ -156,6 +156,16 @@ describe("the drain", () => {
     for (const client of late) assertGreaterOrEqual(client.leftMs, 5_000);
   });
 
+  it("does not wait for clients that go by themselves", async () => {
+    const on = scene({ windowSeconds: 600, timeoutSeconds: 1_200 });
+    join(on, 3);
+    const told = on.drain.start();
+    on.clock.advance(50);
+    on.clients.clear();
+    on.clock.advance(100);
+    await told;
+  });
+
   it("cuts at the deadline who has not gone, unless everybody has", () => {
     for (const isFinished of [false, true]) {
       const on = scene();

@@ -54,7 +54,8 @@ async function joinStuck(server: ServerProcess): Promise<RawClient> {
   return stuck;
 }
 
-const patient = [...unlimitedFlags, "--max-backpressure-bytes", String(256 * 1024 * 1024)];
+const atOnce = ["--reconnect-window-seconds", "0"];
+const patient = [...unlimitedFlags, ...atOnce, "--max-backpressure-bytes", String(256 * 1024 * 1024)];
 
 /** An HTTP connection that is kept. */
 class KeptHttp {
@@ -98,7 +99,7 @@ for (const engine of processEngines) {
 
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       it(`brings every acknowledged publication to every open subscriber before ${signal} ends it, then 1001 to all`, async () => {
-        const server = await spawnServer(engine, [...unlimitedFlags, "--reconnect-window-seconds", "0"]);
+        const server = await spawnServer(engine, [...unlimitedFlags, ...atOnce]);
         const subscribers = await Promise.all(
           Array.from({ length: 8 }, (_, i) => Peer.open(server.url, i % 2 === 0 ? "json" : "msgpack")),
         );

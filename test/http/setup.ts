@@ -8,7 +8,7 @@ import type { EngineName } from "../../server/engines/pick.ts";
 import type { Options } from "../../server/options.ts";
 import type { Surroundings } from "../../server/serve.ts";
 import { askHttp, type HttpAnswer, type HttpQuestion } from "../helpers/http.ts";
-import { WALL_START_MS } from "../helpers/manual_clock.ts";
+import { ManualClock, WALL_START_MS } from "../helpers/manual_clock.ts";
 import { Opcode, RawClient } from "../helpers/raw_client.ts";
 import { joinRaw, startServer, type TestServer } from "../helpers/server.ts";
 
@@ -30,6 +30,7 @@ export class ApiFixture {
   private readonly directory = mkdtempSync(join(tmpdir(), "millrace-http-"));
   private readonly servers: TestServer[] = [];
   private readonly strangers: NetServer[] = [];
+  private readonly clocks = new Set<ManualClock>();
 
   constructor(engine: EngineName) {
     this.engine = engine;
@@ -42,6 +43,7 @@ export class ApiFixture {
       around,
     );
     this.servers.push(server);
+    if (around.clock instanceof ManualClock) this.clocks.add(around.clock);
     return server;
   }
 
@@ -62,7 +64,10 @@ export class ApiFixture {
 
   async stop(): Promise<void> {
     RawClient.destroyAll();
-    await Promise.all(this.servers.map((server) => server.close()));
+    const closed = this.servers.map((server) => server.close());
+    // A drain that a failed test has left half done.
+    for (const clock of this.clocks) clock.advance(60_000);
+    await Promise.all(closed);
     await Promise.all(this.strangers.map((stranger) => new Promise((resolve) => stranger.close(resolve))));
     rmSync(this.directory, { recursive: true });
   }

@@ -12,10 +12,10 @@ for (const engine of ["auto", "ts"] as const) {
 
     it("are listed by name with their subscribers, those with a prefix if there is one", async () => {
       const server = await fixture.start();
-      await subscriber(server.url, "b.2", "a", "b.1", "a.*");
+      await subscriber(server.url, "b.2", "ab.1", "b.1", "a.*");
       const [leaving] = await subscriber(server.url, "b.1", "c");
       const list = async (query: string) => (await api(server, "GET", `/api/topics${query}`)).json as Json;
-      const [a, b1, b2, c] = [["a", 1], ["b.1", 2], ["b.2", 1], ["c", 1]].map(([topic, subscribers]) => (
+      const [a, b1, b2, c] = [["ab.1", 1], ["b.1", 2], ["b.2", 1], ["c", 1]].map(([topic, subscribers]) => (
         { topic, subscribers }
       ));
       assertEquals(await list(""), { topics: [a, b1, b2, c], next: null });
