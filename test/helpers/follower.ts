@@ -22,7 +22,7 @@ export class Follower {
   /** What was wrong, beside what the stories know. */
   readonly faults: string[] = [];
   /** The `reconnectAfterMs` of every `drain`. */
-  readonly drains: number[] = [];
+  readonly drains: { readonly reconnectAfterMs: number; readonly deadlineMs: number }[] = [];
   /** The node that answered last. */
   node = "";
   private readonly settings: FollowerSettings;
@@ -97,7 +97,7 @@ export class Follower {
         return story?.gap(event);
       case "drain":
         this.waitMs = Number(event["reconnectAfterMs"]);
-        this.drains.push(this.waitMs);
+        this.drains.push({ reconnectAfterMs: this.waitMs, deadlineMs: Number(event["deadlineMs"]) });
         return;
       case "error": {
         if (event["code"] !== "broker_unavailable") this.faults.push(JSON.stringify(event));

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,11 +101,22 @@ export class ServerProcess {
 
   /** It keeps its connections, and answers nobody. */
   pause(): void {
-    if (this.child !== undefined) signal(this.child, "SIGSTOP");
+    if (this.child === undefined) return;
+    signal(this.child, "SIGSTOP");
+    // Its threads stop one after the other, and one of them could still answer.
+    while (!this.isStopped(this.child.pid ?? 0));
   }
 
   resume(): void {
     if (this.child !== undefined) signal(this.child, "SIGCONT");
+  }
+
+  /** Whether every thread of a process is stopped (proc(5)). */
+  private isStopped(pid: number): boolean {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    return threads.every((thread) =>
+      /\) T /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1"))
+    );
   }
 
   async remove(): Promise<void> {
