@@ -25,7 +25,8 @@ const runners: readonly Runner[] = [
   {
     name: "node",
     command: (files, report) => [process.execPath, [
-      ...["--expose-gc", "--import", "tsx", "--test"],
+      // By itself Node leaves a core to the runner, which has nothing to do: files mostly wait for their servers.
+      ...["--expose-gc", "--import", "tsx", "--test", "--test-concurrency=2"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
       ...files,
