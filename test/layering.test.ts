@@ -95,6 +95,11 @@ const rules: readonly { readonly rule: string; forbids(from: string, to: string)
       /^(hub|broker|engines|codec|http|auth)\/|^(session|delivery)\.ts$/.test(to),
   },
   {
+    rule: "the HTTP side sees what serve.ts hands it: no engines, no frames, no sessions",
+    forbids: (from, to) =>
+      from.startsWith("http/") && /^(engines|codec)\/|^(session|delivery|gate|drain)\.ts$/.test(to),
+  },
+  {
     rule: "limits are arithmetic on what they are given: they know the clock and each other",
     forbids: (from, to) => from.startsWith("limits/") && !to.startsWith("limits/") && to !== "clock.ts",
   },
@@ -251,6 +256,9 @@ describe("the layers of server/", () => {
     ["main.ts", "serve.ts", true],
     ["mod.ts", "serve.ts", true],
     ["http/routes.ts", "main.ts", false],
+    ["http/publish.ts", "hub/hub.ts", true],
+    ["http/connections.ts", "session.ts", false],
+    ["gate.ts", "http/answers.ts", true],
     ["engine.ts", "clock.ts", true],
     ["engine.ts", "options.ts", false],
     ["hub/hub.ts", "../bench/ring.ts", false],

@@ -42,10 +42,8 @@ export function readQuery(query: string, known: readonly string[]): ReadonlyMap<
   const found = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(query)) {
     if (!known.includes(name)) {
-      throw new RequestFault(
-        400,
-        `The parameters of this path are ${known.join(", ")}; there is another one.`,
-      );
+      const right = known.length === 0 ? "none" : known.join(", ");
+      throw new RequestFault(400, `The URL has an unknown parameter; this path knows ${right}.`);
     }
     if (found.has(name)) throw new RequestFault(400, `The parameter ${name} is there twice.`);
     found.set(name, value);

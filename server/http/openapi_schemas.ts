@@ -68,7 +68,7 @@ export const schemas = {
   }),
   Publication: {
     type: "object",
-    properties: { topic, data: { description: "Any JSON, null too, nested up to 63 levels deep" } },
+    properties: { topic, data: { description: "Any JSON, null too, nested up to 64 levels deep" } },
     required: ["topic", "data"],
   },
   Publications: {

@@ -5,7 +5,8 @@ import { ManualClock } from "../helpers/manual_clock.ts";
 import { RawClient } from "../helpers/raw_client.ts";
 import { whyNot } from "../helpers/runtime.ts";
 import { joinRaw, type TestServer, unlimited } from "../helpers/server.ts";
-import { api, ApiFixture, ask, type Json, SECRET, sessionOf, sign, subscriber } from "./setup.ts";
+import { SECRET } from "../helpers/tokens.ts";
+import { api, ApiFixture, ask, type Json, sessionOf, subscriber, tokenOf } from "./setup.ts";
 
 async function listed(server: TestServer, query = ""): Promise<{ connections: Json[]; next: string | null }> {
   const { json } = await api(server, "GET", `/api/connections${query}`);
@@ -21,7 +22,7 @@ for (const engine of ["auto", "ts"] as const) {
       const clock = new ManualClock();
       const server = await fixture.start({ jwtSecret: SECRET, allowSubscribe: [">"] }, { clock });
       clock.advance(10_500);
-      const [, session] = await subscriber(`${server.url}?token=${await sign("ann")}`, "a", "b", "c.*");
+      const [, session] = await subscriber(`${server.url}?token=${await tokenOf("ann")}`, "a", "b", "c.*");
       clock.advance(2_000);
       const waiting = await RawClient.open(server.url, { "Sec-WebSocket-Protocol": "millrace.v1.msgpack" });
       await waiting.frames.until((all) => all.length === 1);
@@ -42,7 +43,7 @@ for (const engine of ["auto", "ts"] as const) {
 
     it("are listed page by page, all of them or one user's, and those that have gone are not", async () => {
       const server = await fixture.start({ jwtSecret: SECRET }, { clock: new ManualClock() });
-      const token = await sign("ann");
+      const token = await tokenOf("ann");
       const clients = [];
       for (let i = 0; i < 5; i++) clients.push(await joinRaw(`${server.url}?token=${token}`));
       await joinRaw(server.url);
@@ -93,8 +94,8 @@ for (const engine of ["auto", "ts"] as const) {
     it("of a user or with a session are closed with 4006 when the operator says so, and no others", async () => {
       const server = await fixture.start({ jwtSecret: SECRET }, { clock: new ManualClock() });
       const [ann, bob] = [
-        `${server.url}?token=${await sign("ann")}`,
-        `${server.url}?token=${await sign("bob")}`,
+        `${server.url}?token=${await tokenOf("ann")}`,
+        `${server.url}?token=${await tokenOf("bob")}`,
       ];
       const [first, second, other] = [await joinRaw(ann), await joinRaw(ann), await joinRaw(bob)];
       const stranger = await joinRaw(server.url);

@@ -1,17 +1,46 @@
 /** The drain by hand: clients go, and the server stays to say so. */
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
-import { assertEquals, assertLessOrEqual, assertStringIncludes } from "@std/assert";
-import { askHttp } from "../helpers/http.ts";
+import { assertEquals, assertGreaterOrEqual, assertLessOrEqual, assertStringIncludes } from "@std/assert";
+import { askHttp, askRaw } from "../helpers/http.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
-import { RawClient } from "../helpers/raw_client.ts";
+import { handshake, RawClient } from "../helpers/raw_client.ts";
 import { whyNot } from "../helpers/runtime.ts";
 import { joinRaw } from "../helpers/server.ts";
+import { keyPair, sign, WALL_START_SECONDS } from "../helpers/tokens.ts";
 import { api, ApiFixture, ask, type Json } from "./setup.ts";
+
+/** Gives out keys when it is told to. */
+class Issuer {
+  readonly asked: Promise<ServerResponse>;
+  private readonly server: Server;
+
+  constructor() {
+    this.server = createServer();
+    this.asked = new Promise((resolve) => this.server.once("request", (_, response) => resolve(response)));
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/jwks`;
+  }
+
+  stop(): Promise<unknown> {
+    const stopped = new Promise((resolve) => this.server.close(resolve));
+    this.server.closeAllConnections();
+    return stopped;
+  }
+}
 
 for (const engine of ["auto", "ts"] as const) {
   describe(`the drain over HTTP on ${engine}`, { skip: await whyNot(engine) }, () => {
     const fixture = new ApiFixture(engine);
-    after(() => fixture.stop());
+    const issuers: Issuer[] = [];
+    after(async () => {
+      await fixture.stop();
+      await Promise.all(issuers.map((issuer) => issuer.stop()));
+    });
 
     it("turns /ready to 503, waits, sends everybody away over the window, and goes on answering", async () => {
       const clock = new ManualClock();
@@ -31,17 +60,18 @@ for (const engine of ["auto", "ts"] as const) {
       for (const client of clients) {
         assertEquals((await ask(client, { type: "ping", id: 1 }))["type"], "pong");
       }
-      for (let gone = 1; gone <= 4; gone++) {
-        clock.advance(gone === 1 ? 1_011 : 1_000);
-        await Promise.any(
-          clients.filter((client) => !client.ended).map(async (client) => {
-            assertEquals(await client.closed(), { code: 1001, reason: "server is shutting down" });
-            const drain = JSON.parse(client.texts().at(-1) ?? "");
-            assertEquals(drain.type, "drain");
-            assertLessOrEqual(drain.reconnectAfterMs, 1);
-            await client.close();
-          }),
-        );
+      clock.advance(4_011);
+      const leftMs = await Promise.all(clients.map(async (client) => {
+        assertEquals(await client.closed(), { code: 1001, reason: "server is shutting down" });
+        const drain = JSON.parse(client.texts().at(-1) ?? "");
+        assertEquals(drain.type, "drain");
+        assertLessOrEqual(drain.reconnectAfterMs, 1);
+        await client.close();
+        return 10_000 - drain.deadlineMs;
+      }));
+      for (const [index, ms] of leftMs.sort((a, b) => a - b).entries()) {
+        assertGreaterOrEqual(ms, index * 1_000 - 1);
+        assertLessOrEqual(ms, (index + 1) * 1_000 + 11);
       }
       assertEquals((await api(server, "POST", "/api/drain")).json, { status: "draining", connections: 0 });
       const places = await api(server, "POST", "/api/publish", { body: { topic: "t", data: 1 } });
@@ -55,6 +85,22 @@ for (const engine of ["auto", "ts"] as const) {
       assertEquals((await askHttp(server, "POST", "/api/drain")).status, 401);
       assertEquals((await api(server, "GET", "/api/drain")).status, 405);
       assertEquals((await askHttp(server, "GET", "/ready")).status, 200);
+    });
+
+    it("refuses a handshake whose token was still being checked when it began", async () => {
+      const { jwk, privateKey } = await keyPair("ES256", { kid: "k", alg: "ES256" });
+      for (const isDrained of [false, true]) {
+        const issuer = new Issuer();
+        issuers.push(issuer);
+        const server = await fixture.start({ jwksUrl: await issuer.listen() }, { clock: new ManualClock() });
+        const claims = { sub: "ann", exp: WALL_START_SECONDS + 60 };
+        const token = await sign(claims, { alg: "ES256", kid: "k" }, privateKey);
+        const knocking = askRaw(server.url, handshake(server.url, { Authorization: `Bearer ${token}` }));
+        const request = await issuer.asked;
+        if (isDrained) await api(server, "POST", "/api/drain");
+        request.end(JSON.stringify({ keys: [jwk] }));
+        assertEquals((await knocking).status, isDrained ? 503 : 101);
+      }
     });
 
     it("is what a shutdown that comes later goes on with", async () => {

@@ -3,26 +3,22 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SignJWT } from "jose";
 import type { EngineName } from "../../server/engines/pick.ts";
 import type { Options } from "../../server/options.ts";
 import type { Surroundings } from "../../server/serve.ts";
 import { askHttp, type HttpAnswer, type HttpQuestion } from "../helpers/http.ts";
-import { ManualClock, WALL_START_MS } from "../helpers/manual_clock.ts";
+import { ManualClock } from "../helpers/manual_clock.ts";
 import { Opcode, RawClient } from "../helpers/raw_client.ts";
 import { joinRaw, startServer, type TestServer } from "../helpers/server.ts";
+import { sign, WALL_START_SECONDS } from "../helpers/tokens.ts";
 
 export const KEY = "the-key-of-these-tests";
 
-/** Of tokens that {@link sign} makes. */
-export const SECRET = "a secret of at least thirty-two bytes";
-
 export type Json = Record<string, unknown>;
 
-/** A token that is valid for an hour from the start of a manual clock. */
-export function sign(user: string): Promise<string> {
-  return new SignJWT({ sub: user, exp: WALL_START_MS / 1000 + 3600 }).setProtectedHeader({ alg: "HS256" })
-    .sign(new TextEncoder().encode(SECRET));
+/** A user's token, valid for an hour from the start of a manual clock. */
+export function tokenOf(user: string): Promise<string> {
+  return sign({ sub: user, exp: WALL_START_SECONDS + 3600 });
 }
 
 export class ApiFixture {

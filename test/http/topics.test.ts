@@ -3,7 +3,8 @@ import { after, describe, it } from "node:test";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ManualClock } from "../helpers/manual_clock.ts";
 import { whyNot } from "../helpers/runtime.ts";
-import { api, ApiFixture, ask, type Json, SECRET, sign, subscriber } from "./setup.ts";
+import { SECRET } from "../helpers/tokens.ts";
+import { api, ApiFixture, ask, type Json, subscriber, tokenOf } from "./setup.ts";
 
 for (const engine of ["auto", "ts"] as const) {
   describe(`topics over HTTP on ${engine}`, { skip: await whyNot(engine) }, () => {
@@ -57,10 +58,10 @@ for (const engine of ["auto", "ts"] as const) {
     it("tell their members where it is kept who is in them: a user once, a stranger per session", async () => {
       const options = { jwtSecret: SECRET, presence: ["room.*"], allowSubscribe: [">"] };
       const server = await fixture.start(options, { clock: new ManualClock() });
-      const url = `${server.url}?token=${await sign("ann")}`;
+      const url = `${server.url}?token=${await tokenOf("ann")}`;
       const [, first] = await subscriber(url, "room.1", "hall");
       await subscriber(url, "room.1");
-      const [, bob] = await subscriber(`${server.url}?token=${await sign("bob")}`, "room.1");
+      const [, bob] = await subscriber(`${server.url}?token=${await tokenOf("bob")}`, "room.1");
       const shown = (await api(server, "GET", "/api/topics/room.1")).json as Json;
       assertEquals([shown["subscribers"], shown["memberCount"]], [3, 2]);
       assertEquals(shown["members"], [{ user: "ann", session: first }, { user: "bob", session: bob }]);
