@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { findProgram } from "../scripts/debian.ts";
 import { HOST } from "./contenders/settings.ts";
 import { defaultJob, WORKLOADS } from "./load/job.ts";
-import type { Job, Outcome } from "./load/job.ts";
+import type { Job, JobServer, Outcome } from "./load/job.ts";
 import type { Cell, Sample } from "./result.ts";
 import { toSample } from "./sample.ts";
 
@@ -62,7 +62,7 @@ function trafficOf({ workload, parameters }: Cell): Setup["traffic"] {
 export function jobOf(
   cell: Cell,
   options: RunOptions,
-  server: Pick<Job, "protocol" | "url" | "serverPid">,
+  server: JobServer,
 ): Job {
   const { workload, parameters } = cell;
   const { subscribers, handshakes, seconds, deflate, ...rest } = parameters;
@@ -78,6 +78,7 @@ export function jobOf(
     protocol: server.protocol,
     url: server.url,
     serverPid: server.serverPid,
+    collects: server.collects,
   };
 }
 
@@ -106,8 +107,7 @@ export async function takeSample(
 }
 
 /** A server as a job wants it described, and what it has said. */
-export interface RunningServer
-  extends Pick<Job, "protocol" | "url" | "serverPid">, Pick<Server, "memory" | "lastWords"> {}
+export interface RunningServer extends JobServer, Pick<Server, "memory" | "lastWords"> {}
 
 /** Starts a contender for a cell, with a broker where the cell has one, and stops it after `use`. */
 export async function withServer(
@@ -125,7 +125,9 @@ export async function withServer(
     server = await startServer(launch, SERVER_CORE);
     const { lastWords, memory, pid, url } = server;
     const protocol = launch.protocol ?? contender.protocol;
-    await use({ protocol, url, serverPid: pid, memory, lastWords });
+    // Programs of the system announce nothing, and give the signal a meaning of their own.
+    const collects = launch.url === undefined;
+    await use({ protocol, url, serverPid: pid, collects, memory, lastWords });
   } finally {
     await server?.stop();
     await redis?.stop();

@@ -8,9 +8,9 @@ import { fileURLToPath } from "node:url";
 /** Loopback only: a benchmark server is not meant to be reached from elsewhere. */
 export const HOST = "127.0.0.1";
 
-/** The topic of a connection to a server that publishes: the path it connected to. */
+/** The topic of a connection to a server that publishes: the path it connected to; native engines want one character. */
 export function topicOf(path: string): string {
-  return path.slice(1);
+  return path.slice(1) || "/";
 }
 
 /** Largest message a contender accepts, and the most it may queue for one slow socket. */

@@ -15,7 +15,7 @@ const PAUSE_SECONDS = 0.02;
 const MILLISECONDS = 1e3;
 
 export async function runChurn(job: Job, failures: Failures): Promise<Churn> {
-  const scales = new Scales(job.serverPid, failures);
+  const scales = new Scales(job, failures);
   const owner: Owner = { progressed() {}, inspect() {}, failed: (reason) => failures.add(reason) };
   const step = Math.max(1, Math.round(job.connections * REPLACED_SHARE));
   let connections: Connection[] = await failures.unless(

@@ -61,6 +61,8 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
   #scanner: Scanner;
   #link: Link | undefined;
   #phase: Phase = Phase.Upgrade;
+  /** Whether the owner waits for messages. */
+  #isExpecting = false;
   #step = 0;
   #head = "";
   #opened: () => void = () => {};
@@ -106,9 +108,11 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
    */
   expect(messageBytes: number, inspectEvery: number): void {
     this.sent = 0;
+    this.#isExpecting = true;
     if (this.#job.protocol === "tcp") this.#scanner = new RawScanner(messageBytes, inspectEvery, this);
-    else if (this.#dialect.streamed) this.#scanner = new StreamScanner(messageBytes, inspectEvery, this);
-    else if (this.#scanner instanceof FrameScanner) this.#scanner.expect(messageBytes, inspectEvery);
+    else if (this.#dialect.interjection !== undefined) {
+      this.#scanner = new StreamScanner(messageBytes, inspectEvery, this, this.#dialect.interjection);
+    } else if (this.#scanner instanceof FrameScanner) this.#scanner.expect(messageBytes, inspectEvery);
   }
 
   write(bytes: Uint8Array): void {
@@ -133,9 +137,8 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
         return;
       }
       if (this.#phase === Phase.Ended) return;
-      const wasRunning = this.#phase === Phase.Running;
       const count = this.#scanner.push(bytes, 0, length);
-      if (count > 0 && wasRunning) this.owner.progressed(this, count);
+      if (count > 0 && this.#isExpecting) this.owner.progressed(this, count);
     } catch (error) {
       this.owner.failed(`connection ${this.index}: ${(error as Error).message}`);
     }
@@ -149,8 +152,16 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
     const whole = compressed
       ? inflateRawSync(Buffer.concat([payload, DEFLATE_TAIL]), { finishFlush: constants.Z_SYNC_FLUSH })
       : Buffer.from(payload.buffer, payload.byteOffset, payload.length);
-    if (this.#phase === Phase.Running) this.owner.inspect(this, sequence, whole);
+    if (this.#isExpecting) this.owner.inspect(this, sequence, whole);
+    else if (this.#phase === Phase.Running) this.#interject(whole);
     else if (this.#dialect.greeted(this.#step++, whole, this, (message) => this.#say(message))) this.#run();
+  }
+
+  #interject(payload: Buffer): void {
+    const { interjection } = this.#dialect;
+    if (interjection === undefined || !payload.equals(interjection)) {
+      throw new Error("a message came before any was sent");
+    }
   }
 
   control(opcode: number, payload: Uint8Array): void {

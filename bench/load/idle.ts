@@ -15,7 +15,7 @@ const FEW_SHARE = 1 / 5;
 
 /** Opens the connections in two steps, weighs the server's memory after each, and once more after all have gone. */
 export async function runIdle(job: Job, failures: Failures): Promise<Idle> {
-  const scales = new Scales(job.serverPid, failures);
+  const scales = new Scales(job, failures);
   const few = Math.max(1, Math.round(job.connections * FEW_SHARE));
   const first = await openActive(job, failures, few, 0);
   const fewBytes = await scales.weigh();

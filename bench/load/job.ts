@@ -35,6 +35,8 @@ export interface Job {
   url: string;
   /** The server's process, on this machine: its CPU time and memory are what is measured. */
   serverPid: number;
+  /** Whether SIGUSR2, if the server handles it, asks for a garbage collection; to others it may mean anything. */
+  collects: boolean;
   warmupSeconds: number;
   /** Length of the measured window. */
   seconds: number;
@@ -60,8 +62,11 @@ export interface Job {
   activeMessages: number;
 }
 
+/** What a job knows of its server. */
+export type JobServer = Pick<Job, "protocol" | "url" | "serverPid" | "collects">;
+
 /** A job but for what a caller says: a little of everything. */
-export const defaultJob: Omit<Job, "workload" | "protocol" | "url" | "serverPid"> = {
+export const defaultJob: Omit<Job, "workload" | keyof JobServer> = {
   warmupSeconds: 1,
   seconds: 4,
   connections: 64,

@@ -6,6 +6,7 @@ import { constants } from "node:os";
 import process from "node:process";
 import { handlesSignal, residentBytes } from "../proc.ts";
 import type { Failures } from "./failures.ts";
+import type { Job } from "./job.ts";
 
 /** Memory counts as stable when it moved less than this over that many readings. */
 const STABLE_BYTES = 64 * 1024;
@@ -23,10 +24,10 @@ export class Scales {
   readonly #pid: number;
   readonly #failures: Failures;
 
-  constructor(pid: number, failures: Failures) {
-    this.#pid = pid;
+  constructor({ collects, serverPid }: Pick<Job, "collects" | "serverPid">, failures: Failures) {
+    this.#pid = serverPid;
     this.#failures = failures;
-    this.canCollect = handlesSignal(pid, constants.signals.SIGUSR2);
+    this.canCollect = collects && handlesSignal(serverPid, constants.signals.SIGUSR2);
   }
 
   /** The resident memory, in bytes; a failure is added when it does not become stable. */

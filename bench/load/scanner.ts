@@ -178,19 +178,31 @@ export class FrameScanner implements Scanner {
   }
 }
 
-/** The scanner for messages of one size without framing. */
+/**
+ * The scanner for messages of one size without framing. Between messages, what begins with the first byte of
+ * `interjection`, which no message may begin with, is that, and skipped.
+ */
 export class RawScanner implements Scanner {
   messages = 0;
 
   readonly #sink: ScannerSink;
   readonly #inspectEvery: number;
   readonly #body: Uint8Array;
+  readonly #interjection: Uint8Array;
   #filled = 0;
+  /** Bytes of an interjection that are still to come. */
+  #skipped = 0;
 
-  constructor(messageBytes: number, inspectEvery: number, sink: ScannerSink) {
+  constructor(
+    messageBytes: number,
+    inspectEvery: number,
+    sink: ScannerSink,
+    interjection: Uint8Array = new Uint8Array(),
+  ) {
     this.#body = new Uint8Array(messageBytes);
     this.#inspectEvery = inspectEvery;
     this.#sink = sink;
+    this.#interjection = interjection;
   }
 
   push(bytes: Uint8Array, start: number, end: number): number {
@@ -198,6 +210,15 @@ export class RawScanner implements Scanner {
     const size = this.#body.length;
     let at = start;
     while (at < end) {
+      if (this.#filled === 0 && this.#skipped === 0 && bytes[at] === this.#interjection[0]) {
+        this.#skipped = this.#interjection.length;
+      }
+      if (this.#skipped > 0) {
+        const skipped = Math.min(end - at, this.#skipped);
+        this.#skipped -= skipped;
+        at += skipped;
+        continue;
+      }
       const next = Math.min(end, at + size - this.#filled);
       const isInspected = this.messages % this.#inspectEvery === 0;
       if (isInspected) this.#body.set(bytes.subarray(at, next), this.#filled);
@@ -225,9 +246,9 @@ export class StreamScanner implements Scanner {
   /** The payload so far of the control frame that is under way. */
   #control: number[] | undefined;
 
-  constructor(messageBytes: number, inspectEvery: number, sink: ScannerSink) {
+  constructor(messageBytes: number, inspectEvery: number, sink: ScannerSink, interjection: Uint8Array) {
     this.#sink = sink;
-    this.#inner = new RawScanner(messageBytes, inspectEvery, sink);
+    this.#inner = new RawScanner(messageBytes, inspectEvery, sink, interjection);
   }
 
   get messages(): number {

@@ -122,13 +122,14 @@ describe("the stream scanner", () => {
     frame(0x80, "abb"),
     frame(0x89, "ping"),
     frame(0x82, ""),
-    frame(0x82, `b${"ccc".repeat(50)}`),
+    frame(0x82, `b${"ccc".repeat(25)}PI`),
+    frame(0x82, `NG${"ccc".repeat(25)}`),
   ]);
 
-  it("counts messages without regard to frames, and wherever the stream is cut", () => {
+  it("counts messages without regard to frames and interjections, wherever the stream is cut", () => {
     for (let cut = 0; cut <= stream.length; cut++) {
       const sink = new Recorder();
-      const scanner = new StreamScanner(3, 2, sink);
+      const scanner = new StreamScanner(3, 2, sink, Buffer.from("PING"));
       const counted = scanner.push(stream, 0, cut) + scanner.push(stream, cut, stream.length);
       assertEquals([counted, sink.controls], [52, [9]]);
       assertEquals(sink.messages.slice(0, 2), [{ sequence: 0, payload: "aaa" }, {
@@ -145,7 +146,7 @@ describe("the stream scanner", () => {
       ["announces", Buffer.from([0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0])],
     ];
     for (const [reason, bytes] of faults) {
-      const scanner = new StreamScanner(3, 1, new Recorder());
+      const scanner = new StreamScanner(3, 1, new Recorder(), Buffer.from("PING"));
       assertThrows(() => scanner.push(bytes, 0, bytes.length), Error, reason);
     }
   });

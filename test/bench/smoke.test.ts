@@ -100,6 +100,16 @@ describe("the benchmark's other workloads", { concurrency: AT_ONCE }, () => {
     });
   }
 
+  it(
+    "idle leaves programs alone to which SIGUSR2 means something else",
+    { skip: whyNot("nats") },
+    async () => {
+      const idle = cell("idle", { connections: 50 });
+      const { failures, figures } = await takeSample(idle, contenderNamed("nats"), 1, COUNTED);
+      assertEquals([failures, figures["collected"]], [[], 0]);
+    },
+  );
+
   it("server goes through Redis", { skip: skip || whyMissing("redis-server") }, async () => {
     const { failures } = await takeSample(cell("server", { broker: "redis" }), own, 1, COUNTED);
     assertEquals(failures, []);

@@ -23,8 +23,11 @@ export interface Dialect {
   readonly subprotocol: string | undefined;
   /** Whether messages are binary frames; undefined where the workload says so. */
   readonly binary: boolean | undefined;
-  /** Whether messages follow each other without regard to frames, all of one size. */
-  readonly streamed: boolean;
+  /**
+   * Set where messages follow each other without regard to frames, all of one size: what the server may put between them
+   * at any time.
+   */
+  readonly interjection: Uint8Array | undefined;
   /** Said after the upgrade, without waiting for anything. */
   hello(greeter: Greeter): Buffer | undefined;
   /**
@@ -47,7 +50,7 @@ export const plain: Omit<Dialect, "sent" | "arriving"> = {
   target: (path) => path,
   subprotocol: undefined,
   binary: undefined,
-  streamed: false,
+  interjection: undefined,
   hello: () => undefined,
   greeted: () => true,
   isGreeted: () => false,

@@ -13,7 +13,8 @@ function withPayload(line: string, data: Buffer): Buffer {
 export const nats: Dialect = {
   ...plain,
   binary: true,
-  streamed: true,
+  /** Two seconds after a connection has come the server wants to know its round trip; no answer is no fault for an hour. */
+  interjection: Buffer.from("PING\r\n"),
   isGreeted: () => true,
   /** The pong says that the subscription is in force. */
   greeted(step, payload, { topic }, say) {
