@@ -145,7 +145,7 @@ async function run(
     const { work, connections, inFlight, payloadBytes } = comparison;
     const task: Task = {
       job: {
-        ...defaultJob,
+        ...{ ...defaultJob, collects: false },
         ...{ workload: work === "fanout" ? "fanout" : "echo", protocol: "millrace", binary: false },
         ...{ url: server.url + token, serverPid: server.pid, warmupSeconds: WARMUP_SECONDS, seconds },
         ...{ connections, inFlight, payloadBytes },
