@@ -96,12 +96,12 @@ export class Drain {
     let index = 0;
     const whenBackMs = () => Math.min(windowMs, partMs * (index + Math.random()));
     let backMs = whenBackMs();
-    const step = () => {
-      const elapsedMs = clock.now() - startMs;
+    const later = () => step(clock.now() - startMs);
+    const step = (elapsedMs: number) => {
       while (next.done !== true) {
         if (clients.has(next.value)) {
           const waitMs = backMs * share - elapsedMs;
-          if (waitMs > 0) return void clock.after(Math.min(LOOK_MS, Math.max(STEP_MS, waitMs)), step);
+          if (waitMs > 0) return void clock.after(Math.min(LOOK_MS, Math.max(STEP_MS, waitMs)), later);
           const inTime = (ms: number) => Math.max(0, Math.round(ms - elapsedMs));
           next.value.leave(inTime(backMs), inTime(timeoutMs));
         }
@@ -111,6 +111,6 @@ export class Drain {
       }
       done();
     };
-    step();
+    step(0);
   }
 }
