@@ -88,7 +88,7 @@ function comparison(all: readonly Duel[]): Block {
         `left of it behind. Diamonds are medians, whiskers least and greatest.${cut}`,
       svg: ratioChart(
         shown.map((duel) => ({
-          label: describeCell(duel.cell),
+          label: inBrief(describeCell(duel.cell)),
           spread: betterness(duel),
           colour: duel.standing === "behind" ? "native" : duel.standing === "ahead" ? "ours" : "other",
         })),
@@ -146,4 +146,12 @@ function level(all: readonly Duel[]): Block[] {
     } %, or the runs are ` +
     "not all on the same side.";
   return [subheading("Where it makes no difference"), paragraph(text)];
+}
+
+/** As much as fits above a bar on a phone; the table below has the rest. */
+const MOST_CHARACTERS = 50;
+
+function inBrief(text: string): string {
+  const brief = text.replace(" connections", " conn.").replace("deflate on, ", "deflate, ");
+  return brief.length <= MOST_CHARACTERS ? brief : `${brief.slice(0, MOST_CHARACTERS - 1).trimEnd()}…`;
 }
