@@ -4,6 +4,7 @@
  */
 import { type Grants, Permissions } from "./auth/permissions.ts";
 import { TokenFault, type TokenVerifier } from "./auth/token.ts";
+import { CloseCode } from "./close.ts";
 import type { MessageBuckets } from "./limits/message_guard.ts";
 import type { UserLimits } from "./limits/users.ts";
 
@@ -43,6 +44,12 @@ export const denialTexts: Readonly<Record<Denial, string>> = {
   user_limit: "This user has as many connections as one may have.",
   other_user: "A connection keeps its user: open another one for another user.",
 };
+
+/** How a connection ends whose `auth` message is denied. */
+export function denialCloseCode(denial: Denial): CloseCode {
+  const isForNow = denial === Denial.KeysUnavailable || denial === Denial.UserLimit;
+  return isForNow ? CloseCode.TryAgainLater : CloseCode.AuthenticationFailed;
+}
 
 export interface AccessSettings {
   /** Undefined when connections are anonymous. */

@@ -15,7 +15,8 @@ import type { HandshakeOutcome } from "./observe/counters.ts";
 import { RejectWith } from "./options.ts";
 import { formats, negotiateFormat } from "./protocol/formats.ts";
 import { Readiness } from "./readiness.ts";
-import { Session, type SessionContext } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionContext } from "./session_context.ts";
 
 const SESSION_ID_BYTES = 9;
 /** When a node that has no keys to check a token with, or has too many of a user's connections, may be asked again. */

@@ -25,7 +25,8 @@ import { resolveOptions } from "./resolve.ts";
 import { Patterns } from "./patterns.ts";
 import { formats } from "./protocol/formats.ts";
 import { Readiness } from "./readiness.ts";
-import type { Session, SessionContext } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SessionContext } from "./session_context.ts";
 import { VERSION } from "./version.ts";
 
 /** How long the engine keeps a connection that was closed while the peer did not answer, beyond the heartbeat. */

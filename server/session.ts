@@ -3,53 +3,20 @@
  * What commands do is the matter of commands.ts, how bytes travel the engine's, and who else is there the hub's.
  */
 import { Buffer } from "node:buffer";
-import { type Access, type AccessControl, Denial, denialTexts } from "./access.ts";
+import { type Access, denialCloseCode, denialTexts } from "./access.ts";
 import { Action, Permissions } from "./auth/permissions.ts";
 import { BrokerUnavailable, PatternsOff } from "./broker/broker.ts";
-import type { Clock } from "./clock.ts";
 import { CloseCode, closeReason } from "./close.ts";
 import { type Commander, execute, withId } from "./commands.ts";
-import type { Deadlined, Deadlines } from "./deadlines.ts";
+import type { Deadlined } from "./deadlines.ts";
 import { type Message, SendStatus, type Socket } from "./engine.ts";
-import { type Heartbeat, type HeartbeatPeer, Pulse } from "./heartbeat.ts";
-import type { Hub } from "./hub/hub.ts";
+import { type HeartbeatPeer, Pulse } from "./heartbeat.ts";
 import type { Place } from "./limits/connections.ts";
-import { MessageGuard, type MessageRates, Verdict } from "./limits/message_guard.ts";
-import type { SlowConsumers } from "./limits/slow_consumers.ts";
-import type { Counters } from "./observe/counters.ts";
-import type { Log } from "./observe/log.ts";
-import type { Options } from "./options.ts";
+import { MessageGuard, Verdict } from "./limits/message_guard.ts";
 import { idOf, toCommand } from "./protocol/command.ts";
 import { type Command, CommandError, ErrorCode, type Format, type ServerEvent } from "./protocol/protocol.ts";
-import { Subscriptions, type SubscriptionSettings } from "./subscriptions.ts";
-
-/** What all sessions of a server share. */
-export interface SessionContext {
-  readonly options: Options;
-  readonly hub: Hub;
-  /** Those that are open. */
-  readonly sessions: Set<Session>;
-  readonly heartbeat: Heartbeat;
-  /** Of authentication: how long it may take, and when a token runs out. */
-  readonly deadlines: Deadlines;
-  readonly access: AccessControl;
-  readonly messageRates: MessageRates;
-  readonly subscriptions: SubscriptionSettings;
-  readonly slow: SlowConsumers<Session>;
-  readonly counters: Counters;
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
-/** What the gate has found out about a connection. */
-export interface Admission {
-  readonly id: string;
-  readonly format: Format;
-  /** Undefined for one that has yet to authenticate. */
-  readonly access: Access | undefined;
-  /** Counts the connection until it is released; undefined for one that is not let in. */
-  readonly place: Place | undefined;
-}
+import type { Admission, SessionContext } from "./session_context.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 type State =
   | { readonly kind: "accepted" }
@@ -408,10 +375,4 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     }
     return sent;
   }
-}
-
-/** How a connection ends that did not authenticate. */
-function denialCloseCode(denial: Denial): CloseCode {
-  const isForNow = denial === Denial.KeysUnavailable || denial === Denial.UserLimit;
-  return isForNow ? CloseCode.TryAgainLater : CloseCode.AuthenticationFailed;
 }
