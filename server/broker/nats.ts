@@ -8,15 +8,14 @@
  * seconds.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
-import type { Clock } from "../clock.ts";
-import type { Log } from "../observe/log.ts";
 import { BrokerUnavailable } from "./broker.ts";
-import type { Broker, HistoryPage, Member, Position, Receiver, RetentionOf } from "./broker.ts";
+import type { Broker, HistoryPage, Member, Position, Receiver } from "./broker.ts";
 import { NatsLink } from "./nats_link.ts";
 import { NatsPresence } from "./nats_presence.ts";
 import { NatsStore } from "./nats_store.ts";
 import { NatsNames, publicationsOf, readEntry } from "./nats_wire.ts";
 import { Subscriptions, type Way } from "./subscriptions.ts";
+import type { RemoteBrokerSettings } from "./remote.ts";
 
 /** Topics whose place is read at once. */
 const PLACES_AT_ONCE = 128;
@@ -24,26 +23,10 @@ const PLACES_AT_ONCE = 128;
 const SEQUENCE_HEADER = "Nats-Sequence";
 const MS_PER_SECOND = 1_000;
 
-export interface NatsBrokerSettings {
-  /** The servers of one NATS cluster. */
-  readonly urls: readonly string[];
-  /** In front of every subject and stream: letters, digits, - and _. */
-  readonly prefix: string;
-  /** For connecting and for every answer of NATS. */
-  readonly timeoutSeconds: number;
-  /** How long an unused topic's offsets are remembered. */
-  readonly idleTopicSeconds: number;
-  /** How many topics seen through patterns are known, and so repaired. */
-  readonly maxIdleTopics: number;
-  /** How often subscribed topics are checked, one request each, for a publication that got lost at a topic's end. */
-  readonly checkSeconds: number;
-  /** How long the members of a node that died stay. */
-  readonly presenceSeconds: number;
+/** The URLs are the servers of one NATS cluster; the prefix has letters, digits, - and _. A check is one request a topic. */
+export interface NatsBrokerSettings extends RemoteBrokerSettings {
   /** On how many servers of the cluster everything is stored: 1, 3 or 5. */
   readonly replicas: number;
-  readonly retentionOf: RetentionOf;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 export class NatsBroker implements Broker, Way {

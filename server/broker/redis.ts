@@ -9,10 +9,8 @@
  * is not known here: its story begins with the first publication after that.
  */
 import type { Buffer } from "node:buffer";
-import type { Clock } from "../clock.ts";
-import type { Log } from "../observe/log.ts";
 import { BrokerUnavailable, PatternsOff } from "./broker.ts";
-import type { Broker, HistoryPage, Member, Position, Publication, Receiver, RetentionOf } from "./broker.ts";
+import type { Broker, HistoryPage, Member, Position, Publication, Receiver } from "./broker.ts";
 import { createEpoch } from "./epoch.ts";
 import { RedisPresence } from "./redis_presence.ts";
 import { historyScript, placesScript, publishScript } from "./redis_scripts.ts";
@@ -20,6 +18,7 @@ import { RedisShard } from "./redis_shard.ts";
 import { pack, readEntry, readPublication, RedisNames } from "./redis_wire.ts";
 import { Shards } from "./shards.ts";
 import { Subscriptions, type Way } from "./subscriptions.ts";
+import type { RemoteBrokerSettings } from "./remote.ts";
 
 /** Topics whose place is read with one call, and calls under way at once. */
 const TOPICS_PER_CALL = 128;
@@ -30,9 +29,8 @@ const MAX_RETENTIONS = 10_000;
 
 const MS_PER_SECOND = 1_000;
 
-export interface RedisBrokerSettings {
-  /** One Redis, or several among which the topics are shared out: the same on every node. */
-  readonly urls: readonly string[];
+/** The URLs are one Redis, or several among which the topics are shared out: the same on every node. */
+export interface RedisBrokerSettings extends RemoteBrokerSettings {
   /** Whether the URLs are servers of one Redis Cluster (Redis 7 and newer), which shares the topics out by itself. */
   readonly isCluster: boolean;
   /**
@@ -40,21 +38,6 @@ export interface RedisBrokerSettings {
    * every node.
    */
   readonly hasClusterPatterns: boolean;
-  /** In front of every key and channel; keeps several installations in one Redis apart. */
-  readonly prefix: string;
-  /** For connecting and for every answer of Redis. */
-  readonly timeoutSeconds: number;
-  /** How long an unused topic's offsets are remembered. */
-  readonly idleTopicSeconds: number;
-  /** How many topics seen through patterns are known, and so repaired. */
-  readonly maxIdleTopics: number;
-  /** How often subscribed topics are checked for a publication that got lost with none after it to show it. */
-  readonly checkSeconds: number;
-  /** How long the members of a node that died stay. */
-  readonly presenceSeconds: number;
-  readonly retentionOf: RetentionOf;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** What a topic's retention is for Redis. */
