@@ -12,6 +12,8 @@ export interface Question {
   readonly contenders: readonly string[];
   /** Who is asked by `npm run bench` without --full; nobody when absent. */
   readonly quick?: readonly string[];
+  /** No more runs than this: for what takes long by itself. */
+  readonly mostRuns?: number;
 }
 
 const ENGINES = ["engine-ts-bun", "engine-ts-node", "engine-ts-deno", "engine-bun", "engine-uws"];
@@ -33,6 +35,15 @@ const IN_FLIGHT = [1, 8, 64];
 const MOST_UNDER_WAY_BYTES = 64 * KIB * KIB;
 
 type Parameters = Cell["parameters"];
+
+/** What of the grid of echoes is asked first: its edges, from the middle. */
+const ECHO_CORNERS: readonly Parameters[] = [
+  ...[16, KIB, 64 * KIB].map((payloadBytes) => ({ payloadBytes })),
+  { connections: 1 },
+  { connections: 1000 },
+  { inFlight: 64 },
+  { binary: true },
+];
 
 function ask(
   rank: number,
@@ -163,13 +174,14 @@ function* allQuestions(): Iterable<Question> {
   yield ask(1, "echo", echo({ deflate: "on", content: "json", payloadBytes: KIB }), CORE);
   yield ask(1, "echo", echo({ tls: true }), CORE);
   yield* codecCells();
-  yield ask(2, "churn", { connections: 1000, seconds: 20 }, ["server-bun"]);
+  yield ask(2, "churn", { connections: 1000, seconds: 10 }, [...CORE, "server-bun"]);
   for (const share of [0.25, 0.75]) yield ask(2, "latency", { ...steady, share }, CORE);
   yield ask(2, "fanout", fanout({ inFlight: 1 }), [...CORE, ...serving, "socketio"]);
   yield* moreContenders();
   yield* moreCells();
   yield* echoGrid();
-  yield ask(8, "churn", { connections: 1000, seconds: 600 }, LEADING);
+  // Ten minutes each: a leak shows in one of them.
+  yield { ...ask(8, "churn", { connections: 1000, seconds: 600 }, [...CORE, ...serving]), mostRuns: 1 };
 }
 
 /** The first cells for everybody else. */
@@ -180,8 +192,10 @@ function* moreContenders(): Iterable<Question> {
   yield ask(2, "fanout", fanout({}), PUBLISHING);
   yield ask(3, "echo", echo({ payloadBytes: 16 * KIB }), ECHOING);
   yield ask(3, "fanout", fanout({ inFlight: 1 }), PUBLISHING);
+  const publishedAtHalf = { ...steady, connections: 100, traffic: "fanout", share: 0.5 };
+  yield ask(3, "latency", publishedAtHalf, [...CORE, ...BROKERS]);
   for (const share of [0.25, 0.5, 0.75]) {
-    yield ask(3, "latency", { ...steady, share }, [...LEADING, "socketio"]);
+    yield ask(share === 0.5 ? 3 : 4, "latency", { ...steady, share }, [...LEADING, "socketio"]);
     const published = { ...steady, connections: 100, traffic: "fanout", share };
     yield ask(4, "latency", published, [...LEADING, "socketio", ...BROKERS]);
   }
@@ -191,15 +205,21 @@ function* moreContenders(): Iterable<Question> {
 }
 
 function* moreCells(): Iterable<Question> {
+  for (const cell of ECHO_CORNERS) yield ask(3, "echo", echo(cell), [...CORE, ...CEILINGS]);
   yield ask(2, "idle", idle({ deflate: "on" }), CORE);
   yield ask(2, "storm", storm({ tls: true }), CORE);
-  yield ask(3, "churn", { connections: 1000, seconds: 20 }, LEADING);
   yield ask(3, "idle", idle({ deflate: "on" }), [...LEADING, "server-ts-bun", "server-uws"]);
   yield ask(3, "idle", idle({ connections: 1000, activeMessages: 16, payloadBytes: KIB }), LEADING);
-  for (const subscribers of [10, 100, 5000]) yield ask(4, "fanout", fanout({ subscribers }), PUBLISHING);
+  for (const subscribers of [10, 100, 5000]) {
+    yield ask(3, "fanout", fanout({ subscribers }), CORE);
+    yield ask(4, "fanout", fanout({ subscribers }), PUBLISHING);
+  }
   yield ask(4, "fanout", fanout({ subscribers: 100, payloadBytes: KIB }), PUBLISHING);
   yield ask(4, "fanout", fanout({ subscribers: 100, payloadBytes: KIB, slowConsumers: 1 }), PUBLISHING);
-  yield ask(4, "idle", idle({ connections: 10_000 }), PUBLISHING);
+  for (const connections of [1000, 10_000]) {
+    yield ask(3, "idle", idle({ connections }), [...CORE, ...SERVERS]);
+    yield ask(4, "idle", idle({ connections }), PUBLISHING);
+  }
   yield ask(5, "storm", storm({ tls: true }), LEADING);
   yield ask(5, "echo", echo({ binary: true }), LEADING);
 }

@@ -25,10 +25,12 @@ export interface Wishes {
 export interface PlannedCell {
   readonly cell: Cell;
   readonly contenders: readonly string[];
+  readonly runs: number;
 }
 
 export interface Plan {
   readonly cells: readonly PlannedCell[];
+  /** Of a cell that does not ask for fewer. */
   readonly runs: number;
   readonly estimateSeconds: number;
   readonly notRun: readonly NotRun[];
@@ -65,7 +67,7 @@ export function planRuns(questions: readonly Question[], wishes: Wishes, knowled
   let seconds = 0;
   let kept = 0;
   for (const question of asked) {
-    const needed = secondsOf(question) * runs;
+    const needed = secondsOf(question) * runsOf(question, runs);
     if (seconds + needed > wishes.budgetSeconds) break;
     seconds += needed;
     kept++;
@@ -75,7 +77,7 @@ export function planRuns(questions: readonly Question[], wishes: Wishes, knowled
     reason: `${NO_TIME} within ${Math.round(wishes.budgetSeconds / 60)} minutes`,
   }));
   return {
-    cells: merge(asked.slice(0, kept)),
+    cells: merge(asked.slice(0, kept), runs),
     runs,
     estimateSeconds: seconds,
     notRun: [...impossible, ...dropped],
@@ -111,13 +113,19 @@ function pick(questions: readonly Question[], wishes: Wishes, knowledge: Knowled
 }
 
 /** Questions about the same cell become one, where the first of them was. */
-function merge(questions: readonly Question[]): PlannedCell[] {
+function merge(questions: readonly Question[], runs: number): PlannedCell[] {
   const cells = new Map<string, PlannedCell>();
-  for (const { cell, contenders } of questions) {
+  for (const question of questions) {
+    const { cell } = question;
     const key = cellKey(cell);
-    cells.set(key, { cell, contenders: [...cells.get(key)?.contenders ?? [], ...contenders] });
+    const contenders = [...cells.get(key)?.contenders ?? [], ...question.contenders];
+    cells.set(key, { cell, contenders, runs: runsOf(question, runs) });
   }
   return [...cells.values()];
+}
+
+function runsOf({ mostRuns = Infinity }: Question, runs: number): number {
+  return Math.min(mostRuns, runs);
 }
 
 /**
@@ -127,8 +135,8 @@ function merge(questions: readonly Question[]): PlannedCell[] {
 export function stepsOf(plan: Plan, done: readonly Sample[]): Step[] {
   const key = (cell: Cell, contender: string, run: number): string => `${cellKey(cell)} ${contender} ${run}`;
   const answered = new Set(done.map(({ cell, contender, run }) => key(cell, contender, run)));
-  return plan.cells.flatMap(({ cell, contenders }) =>
-    Array.from({ length: plan.runs }, (_, i) => i + 1).flatMap((run) =>
+  return plan.cells.flatMap(({ cell, contenders, runs }) =>
+    Array.from({ length: runs }, (_, i) => i + 1).flatMap((run) =>
       balancedOrder(contenders.length, run - 1).map((at): Step => ({
         ...{ cell, run },
         contender: contenders[at] as string, // an order holds indexes

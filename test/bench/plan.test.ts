@@ -61,6 +61,13 @@ describe("the plan", () => {
     assertEquals(planned({ budgetSeconds: 5 }).cells, []);
   });
 
+  it("runs no more often what asks for fewer runs", () => {
+    const long = { ...question(1, 2, ["a"]), mostRuns: 1 };
+    const plan = planRuns([question(0, 1, ["a"]), long], wishes, knowledge);
+    assertEquals(plan.estimateSeconds, (5 + 1) * RUN_SECONDS);
+    assertEquals(stepsOf(plan, []).map(({ run }) => run), [1, 2, 3, 4, 5, 1]);
+  });
+
   it("keeps to the contenders and workloads that are asked for", () => {
     const named = [question(0, 1, ["engine-ts-node", "uws-bare", "ws", "ws-bufferutil"])];
     assertEquals(planned({ only: ["ts", "ws"] }, named).cells, [
