@@ -20,8 +20,6 @@ import { setupOf, takeSample, warnIfNotPinned } from "./run.ts";
 import type { RunOptions } from "./run.ts";
 
 const USAGE_EXIT_CODE = 2;
-/** As a shell has it for a program that SIGINT ended. */
-const INTERRUPTED_EXIT_CODE = 130;
 const QUICK_RUNS = 3;
 const FULL_RUNS = 5;
 /** What a median needs, when not even the headlines have time for more. */
@@ -189,16 +187,10 @@ async function bench(options: Options): Promise<void> {
   mkdirSync(dirname(options.file), { recursive: true });
   if (!options.resume) writeFileSync(options.file, `${JSON.stringify(environment)}\n`);
   const progress = new Progress(steps, secondsOf);
-  const interrupted = interruption();
   let failed = 0;
   for (const step of steps) {
     progress.begins(step);
     const samples = await takeStep(step, options.run);
-    if (interrupted.aborted) {
-      console.log(`interrupted; npm run bench -- … --resume ${options.file} goes on`);
-      process.exitCode = INTERRUPTED_EXIT_CODE;
-      return;
-    }
     for (const sample of samples) {
       appendFileSync(options.file, `${JSON.stringify(sample)}\n`);
       if (sample.failures.length > 0) failed++;
@@ -207,16 +199,6 @@ async function bench(options: Options): Promise<void> {
   }
   console.log(`${options.file}: ${steps.length} runs, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
-}
-
-/**
- * Aborted by the first SIGINT or SIGTERM: the run under way is then ended in order, and not counted, as its own
- * processes may have had the signal too. A second signal ends everything at once.
- */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => controller.abort());
-  return controller.signal;
 }
 
 /** Says what is left out, and how long the rest will take. The file lists it cell by cell. */

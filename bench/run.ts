@@ -14,8 +14,9 @@ import type { Job, JobServer, Outcome } from "./load/job.ts";
 import type { Cell, Sample } from "./result.ts";
 import { toSample } from "./sample.ts";
 
-const SERVER_CORE = 0;
-const LOAD_CORE = 1;
+/** The core that servers are pinned to, and the one of the load generator. */
+export const SERVER_CORE = 0;
+export const LOAD_CORE = 1;
 /** What a run may take beyond its windows: connecting, draining, and memory becoming stable. */
 const RUN_SLACK_SECONDS = 15;
 const SLACK_CONNECTIONS_PER_SECOND = 200;
@@ -134,7 +135,8 @@ export async function withServer(
   }
 }
 
-function loadCommand(runtime: RunOptions["load"], job: Job): string[] {
+/** The command that runs the load generator. */
+export function loadCommand(runtime: RunOptions["load"], job: Job): string[] {
   return [
     ...runtimeCommand(runtime),
     fileURLToPath(new URL("./load/main.ts", import.meta.url)),

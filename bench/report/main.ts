@@ -2,32 +2,33 @@
  * `npm run bench:report -- FILE [--out FOLDER]`: a results file becomes a folder with one HTML page, the same as
  * Markdown with drawings, and a copy of the raw data. It must never measure anything.
  */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import type { Evidence } from "../profile/evidence.ts";
 import type { Environment } from "../result.ts";
 import type { Report } from "./document.ts";
 import { toHtml } from "./html.ts";
 import { toMarkdown } from "./markdown.ts";
-import { type NamedProfile, topSelfTimes } from "./profile.ts";
 import { parseResults } from "./results.ts";
 import { makeReport } from "./sections.ts";
 import { standaloneSvg } from "./svg.ts";
 
 const HELP = `Turns the results of a benchmark into a report.
 
-npm run bench:report -- FILE [--out FOLDER]
+npm run bench:report -- FILE [--evidence FILE] [--out FOLDER]
 
-  FILE          JSON lines, as a run writes them; *.cpuprofile files beside it become evidence
-  --out FOLDER  where index.html, README.md, its drawings and results.jsonl go;
-                bench/reports/<date>-<cpu>/ unless given
+  FILE             JSON lines, as a run writes them
+  --evidence FILE  where contenders spend their time, as npm run bench:profile writes it
+  --out FOLDER     where index.html, README.md, its drawings and the raw data go;
+                   bench/reports/<date>-<cpu>/ unless given
 `;
 
 const WRONG_USE = 2;
-const PROFILE_ROWS = 10;
 const RAW_DATA = "results.jsonl";
+const RAW_EVIDENCE = "evidence.json";
 
 /** As in "2026-03-01-amd-epyc-7b13". */
 export function folderName({ startedAt, cpu }: Environment): string {
@@ -47,22 +48,25 @@ export function writeReport(report: Report, folder: string): void {
   }
 }
 
-function readProfiles(folder: string): NamedProfile[] {
-  return readdirSync(folder).filter((name) => name.endsWith(".cpuprofile")).sort().map((name) => ({
-    name,
-    top: topSelfTimes(readFileSync(join(folder, name), "utf8"), PROFILE_ROWS),
-  }));
+function copyInto(folder: string, name: string, file: string): void {
+  const copy = join(folder, name);
+  if (copy !== file) copyFileSync(file, copy);
 }
 
 /** Returns the exit code. */
 function main(args: readonly string[]): number {
   let file: string;
   let out: string | undefined;
+  let evidenceFile: string | undefined;
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { out: { type: "string" }, help: { type: "boolean", default: false } },
+      options: {
+        out: { type: "string" },
+        evidence: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
     });
     if (values.help) {
       console.log(HELP);
@@ -71,6 +75,7 @@ function main(args: readonly string[]): number {
     if (positionals.length !== 1) throw new RangeError("expected one results file");
     file = resolve(positionals[0] as string);
     out = values.out;
+    evidenceFile = values.evidence && resolve(values.evidence);
   } catch (error) {
     console.error(`bench:report: ${(error as Error).message}\n\n${HELP}`);
     return WRONG_USE;
@@ -79,10 +84,13 @@ function main(args: readonly string[]): number {
     const results = parseResults(readFileSync(file, "utf8"), file);
     const reports = fileURLToPath(new URL("../reports/", import.meta.url));
     const folder = resolve(out ?? join(reports, folderName(results.environment)));
-    writeReport(makeReport(results, readProfiles(dirname(file))), folder);
-    const copy = join(folder, RAW_DATA);
-    if (copy !== file) copyFileSync(file, copy);
-    console.log(`${folder}: index.html, README.md, drawings and ${RAW_DATA}`);
+    const evidence = evidenceFile === undefined
+      ? undefined
+      : JSON.parse(readFileSync(evidenceFile, "utf8")) as Evidence;
+    writeReport(makeReport(results, evidence), folder);
+    copyInto(folder, RAW_DATA, file);
+    if (evidenceFile !== undefined) copyInto(folder, RAW_EVIDENCE, evidenceFile);
+    console.log(`${folder}: index.html, README.md, drawings and raw data`);
     return 0;
   } catch (error) {
     console.error(`bench:report: ${(error as Error).message}`);

@@ -2,6 +2,7 @@
  * The report from a results file, section by section, in the order in which somebody with little time should read it.
  * It must never compute a figure itself, nor write HTML or Markdown.
  */
+import type { Evidence } from "../profile/evidence.ts";
 import { fiveSentences } from "./answer.ts";
 import { choiceSection } from "./choice.ts";
 import { heading, paragraph, type Report, tableBlock } from "./document.ts";
@@ -10,15 +11,15 @@ import { headlineSection, latencySection, memorySection, serverSection, stormSec
 import { formatWhole } from "./figures.ts";
 import { goals } from "./goals.ts";
 import { methodSection } from "./method.ts";
-import type { NamedProfile } from "./profile.ts";
 import { Summary } from "./results.ts";
 import type { Results } from "./results.ts";
+import { whySection } from "./why.ts";
 import { winsSection } from "./wins.ts";
 
 const COMMIT_LENGTH = 12;
 
-/** The whole report. Profiles are evidence for why one engine wins; without them the report says so. */
-export function makeReport(results: Results, profiles: readonly NamedProfile[]): Report {
+/** The whole report. Without evidence for why one engine wins it says so. */
+export function makeReport(results: Results, evidence: Evidence | undefined): Report {
   const summary = new Summary(results);
   const { startedAt, cpu, cores, commit, dirty } = results.environment;
   const state = dirty ? ", with changes that were not committed" : "";
@@ -32,7 +33,8 @@ export function makeReport(results: Results, profiles: readonly NamedProfile[]):
       { type: "list", isNumbered: true, items: fiveSentences(summary) },
       ...failureNote(results),
       ...headlineSection(summary),
-      ...winsSection(summary, profiles),
+      ...winsSection(summary),
+      ...whySection(evidence),
       ...memorySection(summary),
       ...latencySection(summary),
       ...stormSection(summary),

@@ -1,22 +1,11 @@
 /**
- * Where the native engine wins and where TypeScript does: every cell that both were measured in, and why it may be so.
- * The reasons are an explanation; only ratios and profiles are evidence, and the text keeps them apart.
+ * Where the native engine wins and where TypeScript does: every cell that both were measured in. It must never say why.
  */
 import { advantage, type Duel, duels } from "./answer.ts";
 import { describeCell } from "./cells.ts";
 import { ratioChart } from "./chart.ts";
-import {
-  type Block,
-  type Chart,
-  heading,
-  list,
-  paragraph,
-  subheading,
-  table,
-  tableBlock,
-} from "./document.ts";
+import { type Block, type Chart, heading, paragraph, subheading, table, tableBlock } from "./document.ts";
 import { formatRatioSpread, kindOf } from "./figures.ts";
-import type { NamedProfile } from "./profile.ts";
 import { LEVEL_WITHIN, type Standing, type Summary } from "./results.ts";
 import { noteOf } from "./roster.ts";
 
@@ -24,48 +13,18 @@ import { noteOf } from "./roster.ts";
 const MOST_ROWS = 24;
 const FIRST_ROWS = 12;
 
-const REASONS = [
-  "System calls: with one message in flight, each message costs a read and a write of the kernel, whoever parses it. " +
-  "With several in flight, an engine that answers all frames of one read with one write pays once for many.",
-  "Boundary crossings: a native engine calls into JavaScript for each message and is called back for each answer. " +
-  "An engine in TypeScript crosses once for each read and each write, whatever they hold.",
-  "Copies: a native engine can unmask large payloads with vector instructions and needs no second copy to hand them " +
-  "to its own buffers. JavaScript unmasks a few bytes at a time, which shows as payloads grow.",
-  "Fan-out: a frame that was prepared once is the same bytes for every subscriber. What remains is a write for each " +
-  "socket, and a native engine walks its sockets without JavaScript.",
-];
-
-/** Both directions, the reasons, and profiles where there are any. */
-export function winsSection(summary: Summary, profiles: readonly NamedProfile[]): Block[] {
+/** Both directions. */
+export function winsSection(summary: Summary): Block[] {
   const all = [...duels(summary)].sort((a, b) => advantage(b) - advantage(a));
-  const blocks: Block[] = [
-    heading("Who wins where, and why"),
+  return [
+    heading("Who wins where"),
     ...all.length === 0
       ? [paragraph("No cell was measured on both kinds of engine of one runtime.")]
       : [comparison(all)],
     ...part("Where the native engine wins", all, "behind"),
     ...part("Where TypeScript wins", all, "ahead"),
     ...level(all),
-    subheading("Why"),
-    paragraph("What follows explains; it is not measured by the cells above."),
-    list(REASONS),
   ];
-  if (profiles.length === 0) blocks.push(paragraph("No CPU profile lies beside this run's results."));
-  for (const { name, top } of profiles) blocks.push(profileTable(name, top));
-  return blocks;
-}
-
-function profileTable(name: string, top: NamedProfile["top"]): Block {
-  const rows = top.map(({ functionName, place, share }) => [
-    `\`${functionName}\``,
-    `\`${place}\``,
-    `${(share * 100).toFixed(1)} %`,
-  ]);
-  return tableBlock(`CPU profile \`${name}\`: own time, idle time left out`, [
-    "function",
-    "where",
-    "#own time",
-  ], rows);
 }
 
 /** One chart for each runtime. Rows are the advantages of TypeScript, so right is better whatever the figure. */

@@ -19,7 +19,9 @@ import { goals } from "../../bench/report/goals.ts";
 import { toHtml } from "../../bench/report/html.ts";
 import { folderName } from "../../bench/report/main.ts";
 import { toMarkdown } from "../../bench/report/markdown.ts";
-import { topSelfTimes } from "../../bench/report/profile.ts";
+import type { Evidence } from "../../bench/profile/evidence.ts";
+import { systemCallsOf, timeSharesOf } from "../../bench/profile/perf.ts";
+import { topSelfTimes } from "../../bench/profile/self_time.ts";
 import { parseResults, standingOf, Summary } from "../../bench/report/results.ts";
 import { makeReport } from "../../bench/report/sections.ts";
 import { spreadOf } from "../../bench/report/statistics.ts";
@@ -142,11 +144,21 @@ describe("what is reached for", () => {
   });
 });
 
-describe("a report", () => {
-  const report = makeReport(parseResults(fullResults()), [{
-    name: "engine-ts-node.cpuprofile",
+const evidence: Evidence = {
+  ...{ command: "npm run bench:profile --", commit: "0123abc", connections: 64, payloadBytes: 128 },
+  observations: [{
+    ...{ contender: "engine-ts-node", inFlight: 8, messagesPerSecond: 1e6 },
+    systemCallsPerMessage: { read: 0.13, write: 0.12, wait: 0.05, other: 0 },
+    timeShares: { kernel: 0.5, compiled: 0.3, native: 0.2 },
+  }],
+  functions: [{
+    ...{ contender: "engine-ts-node", inFlight: 8 },
     top: [{ functionName: "push<T>", place: "server/codec/decoder.ts:40", share: 0.25 }],
-  }]);
+  }],
+};
+
+describe("a report", () => {
+  const report = makeReport(parseResults(fullResults()), evidence);
   const html = toHtml(report);
   const markdown = toMarkdown(report);
 
@@ -155,7 +167,8 @@ describe("a report", () => {
     assertEquals(titles, [
       "The answer in five sentences",
       "At a glance",
-      "Who wins where, and why",
+      "Who wins where",
+      "Why",
       "Memory per connection",
       "Latency",
       "Connection storms",
@@ -207,13 +220,13 @@ describe("a report", () => {
 
   it("is the same for the same file", () => {
     assertEquals(
-      toHtml(makeReport(parseResults(fullResults()), [])),
-      toHtml(makeReport(parseResults(fullResults()), [])),
+      toHtml(makeReport(parseResults(fullResults()), undefined)),
+      toHtml(makeReport(parseResults(fullResults()), undefined)),
     );
   });
 
   it("can be made of a file with nothing but its environment, and says so everywhere", () => {
-    const empty = toMarkdown(makeReport(parseResults(toText([environment])), []));
+    const empty = toMarkdown(makeReport(parseResults(toText([environment])), undefined));
     assertNotMatch(empty, /undefined|NaN|Infinity/);
     assertStringIncludes(empty, "None of the headline cells was measured.");
   });
@@ -289,10 +302,42 @@ describe("a CPU profile", () => {
       { functionName: "(anonymous)", place: "node:net", share: 0.25 },
     ]);
     assertEquals(topSelfTimes(profile, 1).length, 1);
+    const [last] = topSelfTimes(profile, 1, 20e-6);
+    assertEquals([last?.place, last?.share], ["server/codec/decoder.ts:10", 1]);
   });
 
   it("is refused when it is something else", () => {
     assertThrows(() => topSelfTimes("{}", 10), RangeError, "not a CPU profile");
+  });
+});
+
+describe("what perf prints", () => {
+  it("is system calls by what they are for", () => {
+    const text = [
+      "1000,,raw_syscalls:sys_enter,5,100.00,,",
+      "300,,syscalls:sys_enter_read,5,100.00,,",
+      "20,,syscalls:sys_enter_recvfrom,5,100.00,,",
+      "250,,syscalls:sys_enter_write,5,100.00,,",
+      "100,,syscalls:sys_enter_epoll_pwait,5,100.00,,",
+      "<not counted>,,syscalls:sys_enter_sendmmsg,0,0.00,,",
+    ].join("\n");
+    assertEquals(systemCallsOf(text), { read: 320, write: 250, wait: 100, other: 330 });
+  });
+
+  it("is time by whose code ran", () => {
+    const text = [
+      "# Overhead  Shared Object",
+      "    50.00%  [kernel.kallsyms]",
+      "    24.00%  [JIT] tid 77",
+      "     6.00%  perf-77.map",
+      "    15.00%  node",
+      "     5.00%  libc.so.6",
+    ].join("\n");
+    assertEquals(timeSharesOf(text), { kernel: 0.5, compiled: 0.3, native: 0.2 });
+  });
+
+  it("is refused when there are no samples in it", () => {
+    assertThrows(() => timeSharesOf("# nothing"), RangeError, "no samples");
   });
 });
 

@@ -108,7 +108,7 @@ function drawings(): [string, number][] {
 describe("a report in a browser", { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), "millrace-report-"));
   const profile = mkdtempSync(join(tmpdir(), "millrace-chromium-"));
-  const report: Report = makeReport(parseResults(fullResults()), []);
+  const report: Report = makeReport(parseResults(fullResults()), undefined);
   const charts: Chart[] = report.blocks.flatMap((block) => block.type === "charts" ? block.charts : []);
   const made = join(folder, "index.html");
   let context: BrowserContext;
