@@ -1,0 +1,50 @@
+/**
+ * Pages that are followed command by command, in a fresh clone, on free ports. With MILLRACE_LONG=1 the clone's packages
+ * are installed as the reader installs them; otherwise they are those of this folder.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, before, describe, it } from "node:test";
+import { whyMissing } from "../../scripts/debian.ts";
+import { freePort } from "../helpers/server_process.ts";
+import { readPage, ROOT } from "./page.ts";
+import { follow } from "./walkthrough.ts";
+
+/** What a page says is the same on every runtime. */
+const isNode = !("Bun" in globalThis) && !("Deno" in globalThis);
+const PORT = /\b(?:9001|9002|8443|9101|9102|9103)\b/g;
+
+describe("a page that is followed command by command in a fresh clone", { skip: !isNode }, () => {
+  let clone = "";
+
+  before(() => {
+    clone = mkdtempSync(join(tmpdir(), "millrace-clone-"));
+    execFileSync("git", ["clone", "--quiet", ROOT, clone]);
+    if (process.env["MILLRACE_LONG"] === "1") execFileSync("npm", ["install", "--no-audit"], { cwd: clone });
+    else symlinkSync(join(ROOT, "node_modules"), join(clone, "node_modules"));
+  });
+  after(() => rmSync(clone, { recursive: true, force: true }));
+
+  async function followed(path: string): Promise<void> {
+    const ports = new Map<string, string>();
+    const { blocks } = readPage(path);
+    for (const { comment, text } of blocks) {
+      for (const [port] of `${comment} ${text}`.matchAll(PORT)) {
+        if (!ports.has(port)) ports.set(port, String(await freePort()));
+      }
+    }
+    await follow(blocks, clone, (text) => text.replaceAll(PORT, (port) => ports.get(port) ?? port));
+  }
+
+  const needed = ["nginx", "redis-server"].map(whyMissing).find((reason) => reason !== false) ?? false;
+
+  it("docs/tutorial.md leads to a subscriber that survives its node", { skip: needed }, () =>
+    followed("docs/tutorial.md"));
+
+  it("docs/http.md publishes and operates over HTTP", () => followed("docs/http.md"));
+
+  it("docs/tls.md serves wss:", () => followed("docs/tls.md"));
+});
