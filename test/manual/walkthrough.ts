@@ -125,8 +125,8 @@ async function run(command: string, folder: string): Promise<string> {
   return terminal.printed;
 }
 
-/** The text itself, with `…` for anything and any white space for white space. */
+/** The text itself, with `…` for anything and white space where it has some, or none. */
 function patternOf(text: string): RegExp {
   const escaped = text.trim().replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(escaped.replaceAll("…", "[\\s\\S]*?").replaceAll(/\s+/g, "\\s+"));
+  return new RegExp(escaped.replaceAll("…", "[\\s\\S]*?").replaceAll(/\s+/g, "\\s*"));
 }
