@@ -288,6 +288,12 @@ describe("the configuration", () => {
       /^only one of .* can be set, not jwtSecret and jwksUrl$/,
     ],
     ["an audience without a key", ["--jwt-audience", "a"], /^jwtAudience is for tokens, and no key/],
+    ["a dashboard without a key", ["--dashboard"], /^dashboard needs apiKeyFile: it shows/],
+    [
+      "the dashboard's path for the WebSocket",
+      ["--path", "/dashboard"],
+      /^path \(\/dashboard\) is taken by an HTTP route$/,
+    ],
     ["metrics behind a key that is not there", ["--metrics", "key"], /^metrics=key needs apiKeyFile$/],
     [
       "strangers without authentication",
