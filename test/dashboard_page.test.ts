@@ -21,7 +21,13 @@ const KEY = "the-key-of-these-tests";
 const LOAD_INTERVAL_MS = 20;
 const READERS = 12;
 const CHARTS = { charts: 8, pixels: 6 };
-const TOPICS = ["trades.eurusd", "trades.gbpusd", "news.front-page.headlines", "chat:lobby", "presence/users"];
+const TOPICS = [
+  "trades.eurusd",
+  "trades.gbpusd",
+  "news.front-page.headlines",
+  "chat:lobby",
+  "presence/users",
+];
 
 /** Whether every chart has so many pixels in the colour of the first node's line. */
 function areDrawn({ charts, pixels }: { readonly charts: number; readonly pixels: number }): boolean {
@@ -34,7 +40,9 @@ function areDrawn({ charts, pixels }: { readonly charts: number; readonly pixels
       .getImageData(0, 0, canvas.width, canvas.height);
     let count = 0;
     for (let at = 0; at < data.length; at += 4) {
-      if (data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255) count++;
+      if (data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255) {
+        count++;
+      }
     }
     return count;
   });
@@ -117,7 +125,8 @@ describe("the dashboard in a browser", { skip: whyNoBrowser() || whyNoRedis() },
   const textOf = (selector: string) => page.locator(selector).first().innerText();
   const untilText = (selector: string, pattern: string) =>
     page.waitForFunction(
-      ([selector = "", pattern = ""]) => new RegExp(pattern).test(document.querySelector(selector)?.textContent ?? ""),
+      ([selector = "", pattern = ""]) =>
+        new RegExp(pattern).test(document.querySelector(selector)?.textContent ?? ""),
       [selector, pattern],
       { timeout: 15_000 },
     );

@@ -8,7 +8,14 @@ import { bytes, count, milliseconds, percent, rate, span } from "../../server/da
 type Given = Partial<Omit<NodeFigures, "totals">> & { readonly totals?: Partial<NodeFigures["totals"]> };
 
 function figures(given: Given): NodeFigures {
-  const totals = { received: 0, receivedBytes: 0, sent: 0, publications: 0, deliveries: 0, deliveredBytes: 0 };
+  const totals = {
+    received: 0,
+    receivedBytes: 0,
+    sent: 0,
+    publications: 0,
+    deliveries: 0,
+    deliveredBytes: 0,
+  };
   return {
     ...{ node: "a", run: "1", version: "1", engine: "ts", runtime: "node", broker: "memory", state: "ready" },
     ...{ uptimeSeconds: 100, atMs: 0, connections: 1, topics: 1, subscriptions: 1, queuedBytes: 0 },
@@ -83,10 +90,10 @@ describe("the page's picture of the nodes", () => {
   });
 
   it("writes numbers short", () => {
-    assertEquals([0, 950, 12_345, 1_234_567].map(count), ["0", "950", "12,345", "1.23M"]);
+    assertEquals([0, 950.4, 12_345, 1_234_567].map(count), ["0", "950", "12,345", "1.23M"]);
     assertEquals([0, 0.25, 9.94, 10.4, 250_000].map(rate), ["0", "0.3", "9.9", "10", "250k"]);
-    assertEquals([0, 1_023, 1_536, 12 << 20].map(bytes), ["0 B", "1023 B", "1.50 KiB", "12.0 MiB"]);
-    assertEquals([0.5, 42, 1_500].map(milliseconds), ["0.5 ms", "42 ms", "1.5 s"]);
+    assertEquals([0, 1_023, 1_536, 12 << 20].map(bytes), ["0 B", "1023 B", "1.50 KiB", "12 MiB"]);
+    assertEquals([0, 0.5, 42, 1_500].map(milliseconds), ["0 ms", "0.5 ms", "42 ms", "1.5 s"]);
     assertEquals([3.21, 99.6].map(percent), ["3.2 %", "100 %"]);
     assertEquals([59.9, 61, 3_660, 90_000].map(span), ["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
   });

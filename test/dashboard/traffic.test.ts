@@ -26,7 +26,9 @@ function stage(subscribers = 1) {
 }
 
 function named(traffic: TopicTraffic, limit = 10) {
-  return traffic.take(limit).topics.map(({ topic, publications, deliveries }) => [topic, publications, deliveries]);
+  return traffic.take(limit).topics.map((
+    { topic, publications, deliveries },
+  ) => [topic, publications, deliveries]);
 }
 
 describe("the traffic of topics", () => {

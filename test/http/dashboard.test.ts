@@ -69,7 +69,9 @@ for (const engine of ["auto", "ts"] as const) {
         const file = await askHttp(server, "GET", `/${path}`);
         assertEquals(file.status, 200, path);
         seen.add(path);
-        for (const [, other = ""] of file.text.matchAll(/from "\.\/([^"]+)"/g)) named.push(`dashboard/${other}`);
+        for (const [, other = ""] of file.text.matchAll(/from "\.\/([^"]+)"/g)) {
+          named.push(`dashboard/${other}`);
+        }
         if (named.length > 100) break;
       }
       assertEquals(seen.size, 10);
@@ -77,7 +79,11 @@ for (const engine of ["auto", "ts"] as const) {
       const policy = page.headers.get("content-security-policy") ?? "";
       assertStringIncludes(policy, "default-src 'none'");
       assertEquals(/unsafe|\*|http/.test(policy), false, policy);
-      assertEquals(/<script(?![^>]*src=)|<style|\son\w+=|style=/.test(page.text), false, "something is inline");
+      assertEquals(
+        /<script(?![^>]*src=)|<style|\son\w+=|style=/.test(page.text),
+        false,
+        "something is inline",
+      );
     });
 
     it("names the WebSocket endpoint where it is, whatever that looks like", async () => {
@@ -124,7 +130,10 @@ for (const engine of ["auto", "ts"] as const) {
       assertEquals([traffic.overMs, traffic.topics.length, traffic.others], [1_000, 2, 0]);
       assertEquals([a?.topic, a?.subscribers, a?.publications, a?.deliveries], ["news.a", 2, 3, 9]);
       assertEquals([b?.topic, b?.subscribers, b?.publications, b?.deliveries], ["news.b", 0, 1, 1]);
-      assertEquals((a?.deliveredBytes ?? 0) + (b?.deliveredBytes ?? 0), deliveredBytes - before.deliveredBytes);
+      assertEquals(
+        (a?.deliveredBytes ?? 0) + (b?.deliveredBytes ?? 0),
+        deliveredBytes - before.deliveredBytes,
+      );
       const idle = await nextFigures(peer, clock);
       assertEquals([idle.traffic.topics, idle.totals.deliveries], [[], totals.deliveries]);
       assert(idle.residentBytes > 0 && idle.heapUsedBytes > 0 && idle.totals.cpuSeconds > 0);
@@ -177,7 +186,9 @@ for (const engine of ["auto", "ts"] as const) {
     it("lets nobody name its topics, and no pattern match them", async () => {
       const { server, clock } = await start();
       const client = await Peer.open(server.url);
-      for (const topic of [">", "*"]) assertEquals((await client.ask({ type: "subscribe", topic })).type, "ack");
+      for (const topic of [">", "*"]) {
+        assertEquals((await client.ask({ type: "subscribe", topic })).type, "ack");
+      }
       const peer = await watcher(server);
       for (const asker of [client, peer]) {
         for (const topic of ["$nodes", "$watch"]) {

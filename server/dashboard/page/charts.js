@@ -22,8 +22,11 @@ const specs = [
   { metric: "residentBytes", title: "Memory", form: bytes, least: 1 << 20, adds: true },
 ];
 
-const HEIGHT = 150;
+const HEIGHT = 140;
 const AXIS_WIDTH = 62;
+const TIME_AXIS_HEIGHT = 28;
+/** Steps of an axis that counts bytes, so that it shows 512 KiB and not 488. */
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, exponent) => 2 ** exponent);
 const HEADROOM = 1.1;
 /** Lines that differ in colour; further nodes share those. */
 export const SLOT_COUNT = 8;
@@ -121,6 +124,7 @@ function optionsOf({ form, least }, nodes, width) {
     grid: { stroke: styleOf("--grid"), width: 1 },
     ticks: { show: false },
   };
+  const steps = form === bytes ? { incrs: POWERS_OF_TWO } : {};
   return {
     width,
     height: HEIGHT,
@@ -129,8 +133,8 @@ function optionsOf({ form, least }, nodes, width) {
     padding: [8, 8, 0, 0],
     scales: { y: { range: (_plot, _min, max) => [0, Math.max(least, max * HEADROOM)] } },
     axes: [
-      { ...axis, space: 70, values: (_plot, times) => times.map(timeOf) },
-      { ...axis, size: AXIS_WIDTH, space: 36, values: (_plot, values) => values.map(form) },
+      { ...axis, space: 70, size: TIME_AXIS_HEIGHT, values: (_plot, times) => times.map(timeOf) },
+      { ...axis, size: AXIS_WIDTH, space: 36, values: (_plot, values) => values.map(form), ...steps },
     ],
     series: [
       {},

@@ -178,7 +178,8 @@ export class Cluster {
       const seconds = traffic.overMs / MS_PER_SECOND;
       if (seconds <= 0) continue;
       for (const { topic, subscribers, publications, deliveries, deliveredBytes } of traffic.topics) {
-        const row = rows.get(topic) ?? { topic, subscribers: 0, publications: 0, deliveries: 0, deliveredBytes: 0 };
+        const row = rows.get(topic) ??
+          { topic, subscribers: 0, publications: 0, deliveries: 0, deliveredBytes: 0 };
         row.subscribers += subscribers;
         row.publications = Math.max(row.publications, publications / seconds);
         row.deliveries += deliveries / seconds;

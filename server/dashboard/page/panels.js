@@ -259,7 +259,9 @@ export function showSlow(cluster, nowMs) {
     ]),
   );
   const all = cluster.live(nowMs).reduce((sum, { figures }) => sum + figures.slow.count, 0);
-  const text = all === 0 ? "Everybody reads fast enough." : all > shown.length
+  const text = all === 0
+    ? "Everybody reads fast enough."
+    : all > shown.length
     ? `These are the ${shown.length} with most bytes of ${count(all)}; GET /api/slow of a node lists more.`
     : "";
   write(element("slow-note"), text);

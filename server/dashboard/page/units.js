@@ -17,7 +17,7 @@ function scaled(value, step, units) {
     value /= step;
     at++;
   }
-  const digits = at === 0 || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const digits = Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return `${value.toFixed(digits)}${units[at]}`;
 }
 
@@ -26,7 +26,9 @@ function scaled(value, step, units) {
  * @param {number} value
  */
 export function count(value) {
-  return value < 100_000 ? Math.round(value).toLocaleString("en") : scaled(value, THOUSAND, ["", "k", "M", "G"]);
+  return value < 100_000
+    ? Math.round(value).toLocaleString("en")
+    : scaled(value, THOUSAND, ["", "k", "M", "G"]);
 }
 
 /**
@@ -44,12 +46,14 @@ export function bytes(value) {
 
 /** @param {number} value */
 export function milliseconds(value) {
-  return value >= THOUSAND ? `${(value / THOUSAND).toFixed(1)} s` : `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+  return value >= THOUSAND
+    ? `${(value / THOUSAND).toFixed(1)} s`
+    : `${value.toFixed(value > 0 && value < 10 ? 1 : 0)} ms`;
 }
 
 /** @param {number} value of one core */
 export function percent(value) {
-  return `${value.toFixed(value < 10 ? 1 : 0)} %`;
+  return `${value.toFixed(value > 0 && value < 10 ? 1 : 0)} %`;
 }
 
 /**
