@@ -62,6 +62,7 @@ function besides(name: OptionName): string[] {
   if (name === "broker") return ["--broker-urls", "redis://127.0.0.1"];
   if (name === "brokerUrls") return ["--broker", "redis"];
   if (name === "redisCluster") return ["--broker", "redis", "--broker-urls", "redis://127.0.0.1"];
+  if (name === "dashboard") return ["--api-key-file", "keys"];
   if (/^(jwtAudience|jwtIssuer|authCookie)$/.test(name)) return ["--jwt-secret", "s".repeat(32)];
   return [];
 }
