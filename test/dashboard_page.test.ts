@@ -11,6 +11,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import type { BrowserContext, Page } from "playwright-core";
 import type { Options } from "../server/options.ts";
 import { launchBrowser, legible, SCHEMES, SIZES, textFaults, whyNoBrowser } from "./helpers/browser.ts";
+import { untilReady } from "./helpers/http.ts";
 import { Peer } from "./helpers/peer.ts";
 import { Opcode, RawClient } from "./helpers/raw_client.ts";
 import { RedisServer, whyNoRedis } from "./helpers/redis.ts";
@@ -71,6 +72,7 @@ describe("the dashboard in a browser", { skip: whyNoBrowser() || whyNoRedis() },
     writeFileSync(apiKeyFile, `${KEY}\n`);
     redis = await RedisServer.start();
     nodes = [await start("alpha", await freePort()), await start("beta", await freePort())];
+    await Promise.all(nodes.map(untilReady));
     context = await launchBrowser(join(folder, "profile"));
     page = await context.newPage();
     page.on("console", (message) => {
