@@ -46,6 +46,11 @@ export class EngineDelivery implements Delivery {
     }
   }
 
+  /** To the subscribers of a topic of the server's own: that is nobody's traffic, and not counted. */
+  deliverOwn({ topic, data, offset, epoch }: Publication): void {
+    this.publish((format) => engineTopic(format, topic), { type: "message", topic, data, offset, epoch });
+  }
+
   lost(gap: Lost, pattern: string | undefined): void {
     const event: ServerEvent = {
       type: "gap",

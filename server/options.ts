@@ -139,6 +139,7 @@ export const optionSpecs = {
     Object.values(MetricsAccess),
     "who may read /metrics: everybody, those with an API key, or nobody",
   ),
+  dashboard: toggle("serve the page /dashboard, which shows live figures to those with an API key"),
 
   // What is kept, and where.
   broker: choice(

@@ -2,6 +2,7 @@
  * Patterns of topics as a trie of tokens: which of them match a topic is found out in one walk. `*` stands for one
  * token, `>` at the end for one or more. Who asked for a pattern is not known here.
  */
+import { isOwnTopic } from "./topic.ts";
 
 interface Node {
   readonly children: Map<string, Node>;
@@ -49,14 +50,15 @@ export class Patterns {
     return true;
   }
 
-  /** Whether any pattern matches. */
+  /** Whether any pattern matches; a topic of the server's own is matched by none. */
   matches(topic: string): boolean {
-    return this.patterns.size > 0 && visit(this.root, topic, 0, () => true);
+    return this.patterns.size > 0 && !isOwnTopic(topic) && visit(this.root, topic, 0, () => true);
   }
 
   /** Every pattern that matches. */
   matching(topic: string): readonly string[] {
     const found: string[] = [];
+    if (isOwnTopic(topic)) return found;
     visit(this.root, topic, 0, (pattern) => {
       found.push(pattern);
       return false;

@@ -76,7 +76,7 @@ function contradictions(options: Options): string[] {
     "tlsCert and tlsKey go together; only one of them is set",
   );
   require(
-    !/^\/(health|ready|metrics|api(\/.*)?)$/.test(options.path),
+    !/^\/(health|ready|metrics|api(\/.*)?|dashboard(\/.*)?)$/.test(options.path),
     `path (${options.path}) is taken by an HTTP route`,
   );
   require(
@@ -98,6 +98,10 @@ function contradictions(options: Options): string[] {
   require(
     options.metrics !== MetricsAccess.Key || options.apiKeyFile !== "",
     "metrics=key needs apiKeyFile",
+  );
+  require(
+    !options.dashboard || options.apiKeyFile !== "",
+    "dashboard needs apiKeyFile: it shows its figures to those with an API key",
   );
   require(
     hasAuthentication(options) || isLoopback(options.host) || options.insecureAnonymous,

@@ -2,9 +2,13 @@
  * The composition root: makes the parts, wires them, and knows in which order they stop. Everything that decides
  * anything lives elsewhere.
  */
+import { ApiKeys } from "./auth/api_keys.ts";
 import { type BrokerSettings, pickBroker } from "./broker/pick.ts";
 import { retentions } from "./broker/retention.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { Sampler } from "./dashboard/figures.ts";
+import { TopicTraffic } from "./dashboard/traffic.ts";
+import { Watching } from "./dashboard/watching.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EngineDelivery } from "./delivery.ts";
 import { Drain } from "./drain.ts";
@@ -13,6 +17,7 @@ import { pickEngine, runtimeName } from "./engines/pick.ts";
 import { Gate } from "./gate.ts";
 import { createGuards, type Guards } from "./guards.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { dashboardRoutes } from "./http/dashboard.ts";
 import { Router } from "./http/router.ts";
 import { createRoutes } from "./http/routes.ts";
 import { Hub } from "./hub/hub.ts";
@@ -83,9 +88,10 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   };
   const sessions = new Set<Session>();
   const delivery = new EngineDelivery(counters);
+  const traffic = options.dashboard ? new TopicTraffic(delivery, counters) : undefined;
   const hub = new Hub({
     createBroker: await pickBroker(brokerSettings(options, clock, log)),
-    delivery,
+    delivery: traffic ?? delivery,
     failed: (error) => log.error({ err: error }, "a subscription failed for a fault of ours"),
   });
   const drain = new Drain({
@@ -99,21 +105,23 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   const readiness = () =>
     drain.isUnderWay ? Readiness.Draining : hub.isAvailable ? Readiness.Ready : Readiness.BrokerUnavailable;
   const slow = new SlowConsumers<Session>((bytes) => metrics.observeBackpressure(bytes));
+  const queuedBytes = () => running.listener?.queuedBytes ?? 0;
+  const build = { engine: engine.name, runtime: runtimeName(), version: VERSION };
   const metrics = createMetrics({
     counters,
     clock,
-    engine: engine.name,
-    runtime: runtimeName(),
-    version: VERSION,
+    ...build,
     gauges: {
       connections: () => connectionsByFormat(sessions),
       topics: () => hub.topicCount,
       subscriptions: () => hub.subscriptionCount,
-      queuedBytes: () => running.listener?.queuedBytes ?? 0,
+      queuedBytes,
       slowConsumers: () => slow.count,
       ready: () => readiness() === Readiness.Ready,
     },
   });
+  const sources = { hub, counters, slow, clock, log, connections: sessions, queuedBytes, readiness };
+  const watching = traffic && createWatching(options, build, guards, traffic, delivery, sources);
   const presence = new Patterns();
   for (const pattern of options.presence) presence.add(pattern);
   const context: SessionContext = {
@@ -129,6 +137,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       maxTopicsPerConnection: options.maxTopicsPerConnection,
       keepsPresence: (topic) => presence.matches(topic),
     },
+    watching,
     slow,
     counters,
     clock,
@@ -141,6 +150,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     guards.stop();
     heartbeat.stop();
     metrics.close();
+    watching?.stop();
   };
   try {
     running.listener = await engine.listen({
@@ -182,9 +192,34 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     reload() {
       if (options.tlsCert !== "") reload("certificate", () => listener.reloadTls());
       reload("keys", () => guards.reload());
+      for (const session of sessions) session.keysReloaded();
     },
     close: () => running.closing ??= shutDown(),
   };
+}
+
+/** What tells the nodes' figures to those who watch. */
+function createWatching(
+  options: Options,
+  build: { readonly engine: string; readonly runtime: string; readonly version: string },
+  { apiKeys }: Guards,
+  traffic: TopicTraffic,
+  delivery: EngineDelivery,
+  sources:
+    & Omit<ConstructorParameters<typeof Sampler<Session>>[0], "identity" | "traffic">
+    & { readonly hub: Hub; readonly log: Log },
+): Watching {
+  const { hub, clock, log } = sources;
+  const identity = { node: options.node, broker: options.broker, ...build };
+  const watching = new Watching({
+    ...{ hub, clock, log },
+    sampler: new Sampler({ ...sources, identity, traffic }),
+    isAlone: options.broker === "memory",
+    apiKeys: apiKeys ?? ApiKeys.none,
+    deliverHere: (publication) => delivery.deliverOwn(publication),
+  });
+  traffic.asked = (data) => watching.asked(data);
+  return watching;
 }
 
 function brokerSettings(options: Options, clock: Clock, log: Log): BrokerSettings {
@@ -238,7 +273,8 @@ function createHandlers(
     scanSlow: () => slow.scan(sessions, clock.now()),
     drain: () => void drain.start(),
   });
-  const router = new Router(routes, guards.apiKeys);
+  const dashboard = options.dashboard ? dashboardRoutes(options.path) : [];
+  const router = new Router([...routes, ...dashboard], guards.apiKeys);
   return {
     upgrade: (request) => gate.decide(request),
     http: (request) => router.answer(request),

@@ -8,6 +8,7 @@ import { Action, Permissions } from "./auth/permissions.ts";
 import { BrokerUnavailable, PatternsOff } from "./broker/broker.ts";
 import { CloseCode, closeReason } from "./close.ts";
 import { type Commander, execute, withId } from "./commands.ts";
+import type { Watching } from "./dashboard/watching.ts";
 import type { Deadlined } from "./deadlines.ts";
 import { type Message, SendStatus, type Socket } from "./engine.ts";
 import { type HeartbeatPeer, Pulse } from "./heartbeat.ts";
@@ -17,6 +18,7 @@ import { idOf, toCommand } from "./protocol/command.ts";
 import { type Command, CommandError, ErrorCode, type Format, type ServerEvent } from "./protocol/protocol.ts";
 import type { Admission, SessionContext } from "./session_context.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { isOwnTopic, OwnTopic } from "./topic.ts";
 
 type State =
   | { readonly kind: "accepted" }
@@ -33,6 +35,9 @@ const NOTHING = Permissions.of(
   { subscribe: [], publish: [], presence: [], history: [], broadcast: false },
   undefined,
 );
+
+/** Of a connection that has shown an API key: it hears of the nodes, and may do nothing else. */
+const WATCHER: Access = { user: undefined, expiresAtMs: undefined, permissions: NOTHING, buckets: undefined };
 
 export class Session implements HeartbeatPeer, Deadlined, Commander {
   readonly id: string;
@@ -200,6 +205,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     });
   }
 
+  /** The API keys have been read again: who has shown one has to show it anew. */
+  keysReloaded(): void {
+    if (this.access === WATCHER) this.close(CloseCode.TokenExpired);
+  }
+
   /** The operator wants it gone. */
   disconnect(): void {
     this.close(CloseCode.Disconnected);
@@ -293,15 +303,16 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     else deadlines.set(this, Math.max(0, expiresAtMs - clock.wallMs()) / 1000);
   }
 
-  /** The first token of a connection that came without one, or a fresh one. */
+  /** The first token of a connection that came without one, or a fresh one, or an API key. */
   private async authenticate(token: string, id: Command["id"]): Promise<void> {
-    const { access: control, counters, log } = this.context;
+    const { access: control, counters, log, watching } = this.context;
+    if (this.isAuthenticating) {
+      return this.refuse(ErrorCode.Unauthorized, "Another `auth` of this connection is being checked.", id);
+    }
+    if (watching?.accepts(token)) return this.watch(watching, id);
     if (control.anonymous !== undefined) {
       const text = "This server checks no tokens: there is no need to authenticate.";
       return this.refuse(ErrorCode.Unauthorized, text, id);
-    }
-    if (this.isAuthenticating) {
-      return this.refuse(ErrorCode.Unauthorized, "Another `auth` of this connection is being checked.", id);
     }
     this.isAuthenticating = true;
     const current = this.access;
@@ -324,11 +335,7 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
       if (current === undefined) this.context.access.release(access);
       return;
     }
-    this.access = access;
-    this.publishTopic = undefined;
-    if (this.guard !== undefined) this.guard.user = access.buckets;
-    if (this.state.kind === "unauthenticated") this.state = { kind: "open", socket: this.state.socket };
-    this.awaitExpiry(access);
+    this.take(access, this.state.socket);
     const { user, expiresAtMs } = access;
     if (id !== undefined && user !== undefined) {
       const { jwtClockToleranceSeconds } = this.context.options;
@@ -337,8 +344,35 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
         : { expiresAt: Math.floor(expiresAtMs / 1000) - jwtClockToleranceSeconds };
       this.send({ type: "ack", id, user, ...expiry });
     }
+    this.endForbidden(access);
+  }
+
+  /** The connection has shown an API key. */
+  private watch(watching: Watching, id: Command["id"]): void {
+    if (!("socket" in this.state)) return;
+    if (this.access !== WATCHER) {
+      if (this.access !== undefined) this.context.access.release(this.access);
+      this.take(WATCHER, this.state.socket);
+    }
+    if (id !== undefined) this.send({ type: "ack", id });
+    this.endForbidden(WATCHER);
+    this.subscriptions.open({ topic: OwnTopic.Nodes, id: undefined, since: undefined, presence: false });
+    watching.begin();
+  }
+
+  /** From now on the connection has this access. */
+  private take(access: Access, socket: Socket<Session>): void {
+    this.access = access;
+    this.publishTopic = undefined;
+    if (this.guard !== undefined) this.guard.user = access.buckets;
+    if (this.state.kind === "unauthenticated") this.state = { kind: "open", socket };
+    this.awaitExpiry(access);
+  }
+
+  /** Ends the subscriptions that a new access does not allow. */
+  private endForbidden(access: Access): void {
     for (const topic of [...this.topics?.names() ?? []]) {
-      if (access.permissions.allows(Action.Subscribe, topic)) continue;
+      if (isOwnTopic(topic) || access.permissions.allows(Action.Subscribe, topic)) continue;
       this.subscriptions.close(topic);
       const text = `The new token does not allow the subscription to ${topic}: it has ended.`;
       this.refuse(ErrorCode.Forbidden, text, undefined);

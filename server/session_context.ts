@@ -1,6 +1,7 @@
 /** What a session is made of and works with: what all of a server share, and what the gate has found out about one. */
 import type { Access, AccessControl } from "./access.ts";
 import type { Clock } from "./clock.ts";
+import type { Watching } from "./dashboard/watching.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { Hub } from "./hub/hub.ts";
@@ -26,6 +27,8 @@ export interface SessionContext {
   readonly access: AccessControl;
   readonly messageRates: MessageRates;
   readonly subscriptions: SubscriptionSettings;
+  /** For those with an API key; undefined where the dashboard is off. */
+  readonly watching: Watching | undefined;
   readonly slow: SlowConsumers<Session>;
   readonly counters: Counters;
   readonly clock: Clock;

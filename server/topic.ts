@@ -17,6 +17,22 @@ export const TOPIC_RULE = `A topic is 1 to ${MAX_TOPIC_LENGTH} characters of A-Z
 export const PATTERN_RULE =
   `A pattern is 1 to ${MAX_TOPIC_LENGTH} characters: a topic whose tokens, between dots, may be * (one token) and whose last may be > (one or more tokens)`;
 
+/**
+ * Topics of the server's own. No client can name one, for they are none by the rule above, and no pattern matches one.
+ */
+export const OwnTopic = {
+  /** What each node says of itself while somebody watches. */
+  Nodes: "$nodes",
+  /** Says to all nodes that somebody watches. */
+  Watch: "$watch",
+} as const;
+const OWN_SIGN = 0x24; // $
+
+/** Whether a name is that of a topic of the server's own. */
+export function isOwnTopic(name: string): boolean {
+  return name.charCodeAt(0) === OWN_SIGN;
+}
+
 export function isTopic(topic: unknown): topic is string {
   return typeof topic === "string" && TOPIC.test(topic);
 }

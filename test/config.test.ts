@@ -62,6 +62,7 @@ function besides(name: OptionName): string[] {
   if (name === "broker") return ["--broker-urls", "redis://127.0.0.1"];
   if (name === "brokerUrls") return ["--broker", "redis"];
   if (name === "redisCluster") return ["--broker", "redis", "--broker-urls", "redis://127.0.0.1"];
+  if (name === "dashboard") return ["--api-key-file", "keys"];
   if (/^(jwtAudience|jwtIssuer|authCookie)$/.test(name)) return ["--jwt-secret", "s".repeat(32)];
   return [];
 }
@@ -288,6 +289,12 @@ describe("the configuration", () => {
       /^only one of .* can be set, not jwtSecret and jwksUrl$/,
     ],
     ["an audience without a key", ["--jwt-audience", "a"], /^jwtAudience is for tokens, and no key/],
+    ["a dashboard without a key", ["--dashboard"], /^dashboard needs apiKeyFile: it shows/],
+    [
+      "the dashboard's path for the WebSocket",
+      ["--path", "/dashboard"],
+      /^path \(\/dashboard\) is taken by an HTTP route$/,
+    ],
     ["metrics behind a key that is not there", ["--metrics", "key"], /^metrics=key needs apiKeyFile$/],
     [
       "strangers without authentication",

@@ -40,7 +40,11 @@ export class ApiKeys {
   /** Whether an Authorization header carries one of the keys as a bearer token. */
   accepts(authorization: string | undefined): boolean {
     const key = bearerToken(authorization);
-    if (key === undefined) return false;
+    return key !== undefined && this.has(key);
+  }
+
+  /** Whether a text is one of the keys. */
+  has(key: string): boolean {
     const digest = digestOf(key);
     let accepted = false;
     for (const known of this.digests) {

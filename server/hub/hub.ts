@@ -5,10 +5,11 @@
  */
 import type { Broker, HistoryPage, Member, Position, Publication, Receiver } from "../broker/broker.ts";
 import { Patterns } from "../patterns.ts";
-import { isTopic } from "../topic.ts";
+import { isOwnTopic, isTopic, OwnTopic } from "../topic.ts";
 
 /** The most publications that a recovery asks the broker for; retention is far below it. */
 const MAX_RECOVERED = 1_000_000;
+const ownTopics = Object.values(OwnTopic);
 
 /** What a new subscriber of a topic is told. */
 export interface Joined extends Position {
@@ -96,19 +97,23 @@ export class Hub {
     return this.broker.isAvailable;
   }
 
-  /** The topics with subscribers here, and how many each has. */
+  /** The topics with subscribers here, and how many each has; without those of the server's own. */
   *subscribedTopics(): Iterable<readonly [topic: string, subscribers: number]> {
-    for (const [name, { subscribers }] of this.topics) yield [name, subscribers];
+    for (const [name, { subscribers }] of this.topics) if (!isOwnTopic(name)) yield [name, subscribers];
   }
 
+  /** How many {@link subscribedTopics} has. */
   get topicCount(): number {
-    return this.topics.size;
+    let count = this.topics.size;
+    for (const own of ownTopics) if (this.topics.has(own)) count--;
+    return count;
   }
 
-  /** Of all topics, patterns and sessions. */
+  /** Of all topics, patterns and sessions; without those to topics of the server's own. */
   get subscriptionCount(): number {
     let count = 0;
     for (const { subscribers } of this.topics.values()) count += subscribers;
+    for (const own of ownTopics) count -= this.subscriberCount(own);
     for (const subscribers of this.patternSubscribers.values()) count += subscribers;
     return count;
   }
@@ -313,5 +318,5 @@ export class Hub {
 
 /** Whether a name stands for several topics. */
 export function isWildcard(name: string): boolean {
-  return !isTopic(name);
+  return !isTopic(name) && !isOwnTopic(name);
 }

@@ -15,33 +15,10 @@ import type { Chart, Report } from "../../bench/report/document.ts";
 import { writeReport } from "../../bench/report/main.ts";
 import { parseResults } from "../../bench/report/results.ts";
 import { makeReport } from "../../bench/report/sections.ts";
-import { findProgram, whyMissing } from "../../scripts/debian.ts";
+import { launchBrowser, legible, SCHEMES, SIZES, textFaults, whyNoBrowser } from "../helpers/browser.ts";
 import { fullResults } from "./report_data.ts";
 
-const isNode = process.versions["bun"] === undefined && process.versions["deno"] === undefined;
-const skip = isNode ? whyMissing("chromium") : "playwright-core drives browsers from Node only";
-
-/** No service of Chromium's own may ask the network for anything. */
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-const SIZES = [{ width: 390, height: 844 }, { width: 1400, height: 900 }];
-const SCHEMES = ["light", "dark"] as const;
-
-interface Legible {
-  readonly leastContrast: number;
-  readonly leastPixels: number;
-}
-
-/** WCAG 2.2, 1.4.3; CSS pixels, after a drawing has been fitted to the page. */
-const legible: Legible = { leastContrast: 4.5, leastPixels: 11 };
+const skip = whyNoBrowser();
 
 const reports = fileURLToPath(new URL("../../bench/reports/", import.meta.url));
 
@@ -52,49 +29,6 @@ function publishedPages(): string[] {
   } catch {
     return []; // Nothing has been published yet.
   }
-}
-
-/** What is wrong with the text of a page: too little contrast, too small, or outside of its drawing. */
-function textFaults({ leastContrast, leastPixels }: Legible): string[] {
-  const luminance = (colour: string): number => {
-    const [red = 0, green = 0, blue = 0] = (colour.match(/[\d.]+/g) ?? []).map((part) => {
-      const value = Number(part) / 255;
-      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const backgroundOf = (element: Element | null): string => {
-    for (let at = element; at !== null; at = at.parentElement) {
-      const { backgroundColor } = getComputedStyle(at);
-      if (backgroundColor !== "rgba(0, 0, 0, 0)") return backgroundColor;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const faults: string[] = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent?.trim());
-    const box = element.getBoundingClientRect();
-    if (!own || box.width === 0 || element.closest("title, desc")) continue;
-    const style = getComputedStyle(element);
-    const drawing = element.closest("svg");
-    const [lighter = 0, darker = 0] = [drawing ? style.fill : style.color, backgroundOf(element)].map(
-      luminance,
-    )
-      .sort((a, b) => b - a);
-    const contrast = (lighter + 0.05) / (darker + 0.05);
-    const name = `${element.tagName} ${element.textContent?.slice(0, 30)}`;
-    if (contrast < leastContrast) faults.push(`${name}: contrast ${contrast.toFixed(2)}`);
-    const frame = drawing?.getBoundingClientRect();
-    const scale = drawing && frame ? frame.width / drawing.viewBox.baseVal.width : 1;
-    const pixels = parseFloat(style.fontSize) * scale;
-    if (pixels < leastPixels) faults.push(`${name}: ${pixels.toFixed(1)} pixels`);
-    if (
-      frame && (box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1)
-    ) {
-      faults.push(`${name}: outside of its drawing`);
-    }
-  }
-  return faults;
 }
 
 /** Drawings by id of their title, with the number of marks in each. */
@@ -115,14 +49,7 @@ describe("a report in a browser", { skip }, () => {
 
   before(async () => {
     writeReport(report, folder);
-    // Loaded here, so that runtimes that skip this need not understand it.
-    const { chromium } = await import("playwright-core");
-    const executablePath = findProgram("chromium") as string;
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath,
-      headless: true,
-      args: FLAGS,
-    });
+    context = await launchBrowser(profile);
   });
 
   after(async () => {

@@ -40,6 +40,11 @@ export async function askHttp(
   return toAnswer(response.status, new Map(response.headers), await response.text());
 }
 
+/** Resolves once a server takes connections: its broker is there. */
+export async function untilReady(server: { readonly url: string }): Promise<void> {
+  while ((await askHttp(server, "GET", "/ready")).status !== 200);
+}
+
 /** Sends `request` byte for byte and reads one answer; what comes behind it is part of its text. */
 export async function askRaw(url: string, request: string): Promise<HttpAnswer> {
   const client = await RawClient.request(url, request);
