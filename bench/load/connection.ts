@@ -136,6 +136,8 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
    * `sorting`, which sorts frames only, what it does not let pass is not counted.
    */
   expect(messageBytes: number, inspectEvery: number, sorting?: Sorting): void {
+    // The offsets go on where the messages counted so far ended.
+    if (this.#isExpecting && this.subscription !== undefined) this.subscription.offset += this.received;
     this.sent = 0;
     this.#isExpecting = true;
     if (this.#job.protocol === "tcp") this.#scanner = new RawScanner(messageBytes, inspectEvery, this);

@@ -54,7 +54,6 @@ class SteadyTraffic implements Traffic {
     this.#receiversPerMessage = isFanout ? connections.length : 1;
     for (const connection of connections) {
       connection.owner = this;
-      if (connection.subscription !== undefined) connection.subscription.offset += connection.received;
       connection.expect(arrivingBytes(this.#job, this.#ring), INSPECT_EVERY);
     }
     this.timetable.start(this.#job.warmupSeconds);

@@ -1,0 +1,373 @@
+/**
+ * Runs the benchmarks that were asked for, one after the other, against one server. It must never know how the report is
+ * shown, nor what a good figure is.
+ */
+import { cpus } from "node:os";
+import process from "node:process";
+import { Failures } from "../../bench/load/failures.ts";
+import { defaultJob, type Job } from "../../bench/load/job.ts";
+import { Scales } from "../../bench/load/scales.ts";
+import { timesHistogram } from "../../bench/load/timetable.ts";
+import { VERSION } from "../../server/version.ts";
+import { Crowd } from "./crowd.ts";
+import { distributionOf } from "./distribution.ts";
+import { findKnee, Verdict } from "./knee.ts";
+import type { Pace } from "./load.ts";
+import { measure, type Measurement, type Windows } from "./measurement.ts";
+import { readMeter, usageBetween } from "./meter.ts";
+import type { Options } from "./options.ts";
+import {
+  type ConnectionsResult,
+  findingsOf,
+  type Judged,
+  type KneeResult,
+  type MemoryResult,
+  type Report,
+  type Results,
+} from "./report.ts";
+import { isGeneratorLimit, Limit, type Saturation, saturationOf } from "./saturation.ts";
+import { summaryOf } from "./summary.ts";
+import { attempt, protocolOf, recognise, serverProcesses, Unreachable } from "./target.ts";
+import { total, Troubles } from "./troubles.ts";
+
+const WARMUP_SHARE = 0.2;
+const MOST_WARMUP_SECONDS = 1;
+const CONNECTION_STEPS = 4;
+/** Memory is compared between this share of the connections and all of them. */
+const FEW_SHARE = 0.2;
+const BURST_ROUNDS = 3;
+/** A probe of a rate takes this share of a measurement's duration. */
+const PROBE_SHARE = 0.4;
+const KNEE_START_SHARE = 0.5;
+const KNEE_PRECISION = 0.05;
+const MOST_PROBES = 20;
+const LEAST_RATE = 1;
+const MOST_RATE = 1e7;
+/** A knee that does not hold for the whole duration is lowered by this, so many times. */
+const KNEE_STEP_BACK = 0.9;
+const MOST_STEPS_BACK = 4;
+
+/** What a run works with. */
+interface Run {
+  readonly options: Options;
+  readonly job: Job;
+  readonly protocol: "millrace" | "echo";
+  readonly pids: readonly number[];
+  readonly omitted: string | undefined;
+  readonly crowd: Crowd;
+  readonly progress: (text: string) => void;
+}
+
+/**
+ * Measures. `progress` is told what is being done. Rejects with {@link Unreachable} when the server cannot be spoken to,
+ * and with a RangeError when an option does not fit it.
+ */
+export async function runBenchmark(options: Options, progress: (text: string) => void): Promise<Report> {
+  const startedAt = new Date().toISOString();
+  const run = await prepare(options, progress);
+  const results: Results = {};
+  try {
+    for (const benchmark of options.benchmarks) {
+      switch (benchmark) {
+        case "connections":
+          results.connections = await measureConnections(run);
+          break;
+        case "memory":
+          results.memory = await measureMemory(run);
+          break;
+        case "throughput":
+          results.throughput = await measureThroughput(run, "throughput");
+          break;
+        case "latency":
+          results.latency = await measureLatency(run, results);
+          break;
+        case "burst":
+          results.burst = await measureBurst(run);
+          break;
+        case "knee":
+          results.knee = await measureKnee(run, results);
+      }
+    }
+  } finally {
+    run.crowd.end();
+  }
+  const { protocol } = run;
+  return {
+    tool: "millrace benchmark",
+    version: VERSION,
+    startedAt,
+    url: options.url.href,
+    protocol,
+    ...(protocol === "millrace" && { format: options.format }),
+    payloadBytes: options.payloadBytes,
+    connections: options.connections,
+    receivers: receiversOf(run),
+    generator: { runtime: runtimeName(), cpus: cpus().length },
+    server: serverProcesses(options.url, options.pids),
+    results,
+    summary: summaryOf(results, protocol),
+    findings: findingsOf(results, options),
+    warnings: warningsOf(results, run),
+  };
+}
+
+async function prepare(options: Options, progress: Run["progress"]): Promise<Run> {
+  const job: Job = {
+    ...defaultJob,
+    workload: "echo",
+    protocol: "bare",
+    url: options.url.href,
+    serverPid: 0,
+    collects: false,
+    payloadBytes: options.payloadBytes,
+    headers: options.headers,
+    trust: { ca: options.ca, insecure: options.insecure },
+  };
+  progress("connecting");
+  const protocol = options.protocol === "auto" ? await recognise(job) : options.protocol;
+  const spoken: Job = { ...job, protocol: protocolOf(protocol, options.format) };
+  await attempt(spoken);
+  const processes = serverProcesses(options.url, options.pids);
+  const name = `${options.topic}.${process.pid.toString(36)}${Date.now().toString(36)}`;
+  const topicOf = (index: number): string | undefined =>
+    protocol === "millrace" ? `${name}.${Math.floor(index / options.topicSize)}` : undefined;
+  return {
+    options,
+    job: spoken,
+    protocol,
+    pids: "pids" in processes ? processes.pids : [],
+    omitted: "omitted" in processes ? processes.omitted : undefined,
+    crowd: new Crowd(spoken, new Troubles(), topicOf),
+    progress,
+  };
+}
+
+function receiversOf({ protocol, options }: Run): number {
+  return protocol === "millrace" ? Math.min(options.topicSize, options.connections) : 1;
+}
+
+function runtimeName(): string {
+  const { bun, deno, node } = process.versions as Record<string, string | undefined>;
+  return bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node ${node}`;
+}
+
+/** The windows of a measurement of so many seconds. */
+function windowsOf(seconds: number): Windows {
+  return { warmupSeconds: Math.min(MOST_WARMUP_SECONDS, seconds * WARMUP_SHARE), seconds };
+}
+
+/** Measures on all connections, after those that were lost have been opened anew. */
+async function measureAll(run: Run, pace: (windows: Windows) => Pace, seconds: number): Promise<Measurement> {
+  const { crowd, options, pids } = run;
+  await crowd.fill(options.connections);
+  if (crowd.connections.length === 0) {
+    throw new Unreachable(`${options.url.href}: no connection can be opened any more`);
+  }
+  const windows = windowsOf(seconds);
+  return await measure(crowd, pace(windows), windows, pids);
+}
+
+async function measureConnections(run: Run): Promise<ConnectionsResult> {
+  const { options, job, pids, progress } = run;
+  const troubles = new Troubles();
+  const crowd = new Crowd(job, troubles, () => undefined);
+  const all = timesHistogram();
+  const steps: ConnectionsResult["steps"][number][] = [];
+  let seconds = 0;
+  let opened = 0;
+  const start = readMeter(pids);
+  try {
+    for (let step = 1; step <= CONNECTION_STEPS; step++) {
+      const wanted = Math.ceil(options.connections * step / CONNECTION_STEPS);
+      progress(`connections: ${wanted} of ${options.connections}`);
+      const before = readMeter(pids);
+      const opening = await crowd.fill(wanted, all);
+      seconds += opening.seconds;
+      opened += opening.opened;
+      const latency = distributionOf(opening.latencies);
+      steps.push({
+        open: crowd.connections.length,
+        perSecond: opening.opened / opening.seconds,
+        ...(latency !== undefined && { latency }),
+        usage: usageBetween(before, readMeter(pids)),
+      });
+      if (opening.opened < opening.wanted) break;
+    }
+    const latency = distributionOf(all);
+    const usage = usageBetween(start, readMeter(pids));
+    const open = crowd.connections.length;
+    const asMeasurement = { ...nothing(usage), troubles };
+    return {
+      wanted: options.connections,
+      open,
+      perSecond: opened / seconds,
+      ...(latency !== undefined && { latency }),
+      steps,
+      troubles,
+      ...(open < options.connections && { saturation: saturationOf(asMeasurement, Infinity) }),
+    };
+  } finally {
+    crowd.end();
+  }
+}
+
+/** A measurement without messages. */
+function nothing(usage: Measurement["usage"]): Omit<Measurement, "troubles"> {
+  return {
+    ...{ sentPerSecond: 0, deliveredPerSecond: 0, connections: 0, sent: 0, delivered: 0, lost: 0, refused: 0 },
+    ...{ unsent: 0, inspected: 0, waitingBytes: 0, endedEarly: false },
+    generatorShare: usage.loadShare,
+    usage,
+  };
+}
+
+async function measureMemory(run: Run): Promise<MemoryResult | { omitted: string }> {
+  const { options, job, pids, omitted, progress } = run;
+  if (omitted !== undefined) return { omitted };
+  const few = Math.max(1, Math.round(options.connections * FEW_SHARE));
+  if (few === options.connections) return { omitted: "one connection alone has nothing to be compared with" };
+  const failures = new Failures();
+  // A signal that asks for a garbage collection may mean anything to a server that is not ours.
+  const scales = pids.map((serverPid) => new Scales({ serverPid, collects: false }, failures));
+  const weigh = async (): Promise<number> =>
+    (await Promise.all(scales.map((one) => one.weigh()))).reduce((sum, bytes) => sum + bytes, 0);
+  const crowd = new Crowd(job, new Troubles(), () => undefined);
+  try {
+    progress(`memory: ${few} connections`);
+    await crowd.fill(few);
+    const fewConnections = crowd.connections.length;
+    const fewBytes = await weigh();
+    progress(`memory: ${options.connections} connections`);
+    await crowd.fill(options.connections);
+    const manyConnections = crowd.connections.length;
+    const manyBytes = await weigh();
+    crowd.end();
+    progress("memory: all connections closed");
+    const afterBytes = await weigh();
+    if (manyConnections <= fewConnections) return { omitted: "the connections could not be opened" };
+    const bytesPerConnection = (manyBytes - fewBytes) / (manyConnections - fewConnections);
+    return { fewConnections, fewBytes, manyConnections, manyBytes, afterBytes, bytesPerConnection };
+  } catch (error) {
+    return { omitted: (error as Error).message };
+  } finally {
+    crowd.end();
+  }
+}
+
+async function measureThroughput(run: Run, name: string): Promise<Judged> {
+  const { inFlight, seconds, boundMs } = run.options;
+  run.progress(`${name}: ${inFlight} messages of each sender under way`);
+  const measurement = await measureAll(run, () => ({ kind: "closed", inFlight }), seconds);
+  return { ...measurement, saturation: saturationOf(measurement, boundMs) };
+}
+
+/** What the server does in a closed loop, in messages sent per second: measured already, or now. */
+async function capacityOf(run: Run, results: Results): Promise<number> {
+  const { sentPerSecond } = results.throughput ?? await measureThroughput(run, "finding the capacity");
+  return Math.max(LEAST_RATE, sentPerSecond);
+}
+
+async function measureOpen(run: Run, perSecond: number, seconds: number): Promise<Measurement> {
+  return await measureAll(run, ({ warmupSeconds }) => ({ kind: "open", perSecond, warmupSeconds }), seconds);
+}
+
+async function measureLatency(run: Run, results: Results): Promise<Judged[]> {
+  const { rates, shares, seconds, boundMs } = run.options;
+  const capacity = rates.length > 0 ? 0 : await capacityOf(run, results);
+  const all = rates.length > 0 ? rates : shares.map((share) => Math.max(LEAST_RATE, share * capacity));
+  const measurements: Judged[] = [];
+  for (const rate of all) {
+    run.progress(`latency at ${Math.round(rate)} messages/s`);
+    measurements.push(judged(await measureOpen(run, rate, seconds), boundMs));
+  }
+  return measurements;
+}
+
+async function measureBurst(run: Run): Promise<Judged[]> {
+  const { burst, seconds, boundMs } = run.options;
+  const rounds: Judged[] = [];
+  for (let round = 1; round <= BURST_ROUNDS; round++) {
+    run.progress(`burst ${round} of ${BURST_ROUNDS}: ${burst} messages of each sender`);
+    const measurement = await measureBurstRound(run, burst, seconds);
+    rounds.push(holds(measurement, Infinity) ? measurement : judged(measurement, boundMs));
+  }
+  return rounds;
+}
+
+async function measureBurstRound(run: Run, messages: number, seconds: number): Promise<Measurement> {
+  const { crowd, options, pids } = run;
+  await crowd.fill(options.connections);
+  return await measure(crowd, { kind: "burst", messages }, { warmupSeconds: 0, seconds }, pids);
+}
+
+/** Whether everything arrived, and 99 % of it within the bound. */
+function holds(measurement: Measurement, boundMs: number): boolean {
+  const { latency, lost, refused, unsent, endedEarly, troubles } = measurement;
+  return latency !== undefined && latency.p99Ms <= boundMs && !endedEarly &&
+    lost + refused + unsent + total(troubles.closes) + total(troubles.gaps) + troubles.wrong.length === 0;
+}
+
+function judged(measurement: Measurement, boundMs: number): Judged {
+  if (holds(measurement, boundMs)) return measurement;
+  return { ...measurement, saturation: saturationOf(measurement, boundMs) };
+}
+
+async function measureKnee(run: Run, results: Results): Promise<KneeResult> {
+  const { seconds, boundMs } = run.options;
+  const probes: Judged[] = [];
+  const start = await capacityOf(run, results) * KNEE_START_SHARE;
+  const limits = { least: LEAST_RATE, most: MOST_RATE, precision: KNEE_PRECISION, mostProbes: MOST_PROBES };
+  const search = await findKnee({ start, ...limits }, async (rate) => {
+    run.progress(`knee: probe ${probes.length + 1}, ${Math.round(rate)} messages/s`);
+    const probe = judged(await measureOpen(run, rate, seconds * PROBE_SHARE), boundMs);
+    probes.push(probe);
+    if (probe.saturation === undefined) return Verdict.Holds;
+    return probe.saturation.limit === Limit.LoadGenerator ? Verdict.Unprobed : Verdict.Fails;
+  });
+  let rate = search.rate;
+  let at: Measurement | undefined;
+  for (let back = 0; rate !== undefined && back < MOST_STEPS_BACK; back++, rate *= KNEE_STEP_BACK) {
+    run.progress(`knee: ${Math.round(rate)} messages/s for the whole duration`);
+    const whole = judged(await measureOpen(run, rate, seconds), boundMs);
+    probes.push(whole);
+    if (whole.saturation !== undefined) continue;
+    at = whole;
+    break;
+  }
+  return {
+    boundMs,
+    perSecond: at === undefined || rate === undefined ? null : rate,
+    search,
+    ...(at !== undefined && { at }),
+    probes,
+    saturation: firstSaturation(probes),
+  };
+}
+
+/** What gave out at the lowest rate that did not hold. */
+function firstSaturation(probes: readonly Judged[]): Saturation {
+  const failed = probes.filter(({ saturation }) => saturation !== undefined)
+    .sort((a, b) => (a.offeredPerSecond ?? 0) - (b.offeredPerSecond ?? 0));
+  return failed[0]?.saturation ?? { limit: Limit.Nothing, evidence: [] };
+}
+
+/** Says where the figures are those of the load generator, or of a machine that it shares. */
+function warningsOf({ throughput, latency = [], knee }: Results, { options, pids, omitted }: Run): string[] {
+  const { boundMs } = options;
+  const warnings: string[] = [];
+  const measured = [...throughput === undefined ? [] : [throughput], ...latency];
+  if (
+    measured.some((each) => isGeneratorLimit(each, boundMs)) ||
+    knee?.saturation.limit === Limit.LoadGenerator
+  ) {
+    warnings.push(
+      "THE LOAD GENERATOR WAS THE LIMIT, not the server: the server carries at least what is said here. Run it with " +
+        "Bun (bun scripts/benchmark.ts), on another machine, or several at once",
+    );
+  }
+  if (omitted !== undefined) warnings.push(`the server's CPU and memory are not known: ${omitted}`);
+  else if (pids.length > 0) {
+    warnings.push("the load generator ran on the server's machine and took CPU time from it");
+  }
+  return warnings;
+}
