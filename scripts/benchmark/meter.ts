@@ -32,6 +32,8 @@ export interface Usage {
   readonly loadShare: number;
   /** Of all CPUs of this machine, by whatever runs on it: 0 to 1. */
   readonly machineShare: number;
+  /** How many this machine has. */
+  readonly cpus: number;
   readonly server?: {
     /** CPU time of all processes and threads. */
     readonly cpuShare: number;
@@ -90,6 +92,7 @@ export function usageBetween(start: Reading, end: Reading): Usage {
     seconds,
     loadShare: (end.loadCpuSeconds - start.loadCpuSeconds) / seconds,
     machineShare: machineMs > 0 ? (end.machineBusyMs - start.machineBusyMs) / machineMs : 0,
+    cpus: cpus().length,
     ...(start.server !== undefined && end.server !== undefined && {
       server: serverUsage(start.server, end.server, seconds),
     }),

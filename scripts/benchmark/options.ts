@@ -11,7 +11,7 @@ export type Benchmark = typeof BENCHMARKS[number];
 
 const DEFAULTS = {
   connections: 200,
-  "duration-seconds": 5,
+  duration: 5,
   "payload-bytes": 64,
   "in-flight": 8,
   "topic-size": 10,
@@ -41,7 +41,7 @@ Which server
 What to measure
   --benchmark NAME       all (default), ${BENCHMARKS.join(", ")}; repeatable
   --connections N        ${DEFAULTS.connections}; clients, in every benchmark
-  --duration-seconds N   ${DEFAULTS["duration-seconds"]}; length of each measurement (--duration for short)
+  --duration SECONDS     ${DEFAULTS.duration}; length of each measurement
   --payload-bytes N      ${DEFAULTS["payload-bytes"]}; data in a message, without what the protocol adds
   --topic-size N         ${DEFAULTS["topic-size"]}; Millrace: subscribers of each topic, one of whom publishes
   --topic NAME           ${DEFAULTS.topic}; Millrace: topics are called NAME.….0, NAME.….1 and so on
@@ -100,7 +100,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
     options: {
       ...{ url: text, protocol: text, format: text, token: text, header: list, ca: text, insecure: toggle },
       ...{ pid: list, "i-own-this-server": toggle, benchmark: list, connections: text, duration: text },
-      ...{ "duration-seconds": text, "payload-bytes": text, "topic-size": text, topic: text },
+      ...{ "payload-bytes": text, "topic-size": text, topic: text },
       ...{ "in-flight": text, rate: list, burst: text, "bound-ms": text, "expect-p99-ms": text },
       ...{ "expect-rate": text, json: toggle, out: text, help: toggle },
     },
@@ -129,10 +129,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
     pids: values.pid.map((pid) => whole("pid", pid, 0)),
     benchmarks,
     connections: count("connections"),
-    seconds: positive(
-      "duration-seconds",
-      values["duration-seconds"] ?? values.duration ?? String(DEFAULTS["duration-seconds"]),
-    ),
+    seconds: positive("duration", values.duration ?? String(DEFAULTS.duration)),
     payloadBytes: count("payload-bytes"),
     topicSize: count("topic-size"),
     topic: readTopic(values.topic ?? DEFAULTS.topic),

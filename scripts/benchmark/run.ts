@@ -43,9 +43,11 @@ const KNEE_PRECISION = 0.05;
 const MOST_PROBES = 20;
 const LEAST_RATE = 1;
 const MOST_RATE = 1e7;
-/** A knee that does not hold for the whole duration is lowered by this, so many times. */
-const KNEE_STEP_BACK = 0.9;
-const MOST_STEPS_BACK = 4;
+/** A knee that does not hold for the whole duration is lowered at least by this, so many times. */
+const KNEE_STEP_BACK = 0.8;
+const MOST_STEPS_BACK = 6;
+/** And to less than this share of what got through: rates that were saved up carry a short probe beyond the limit. */
+const KNEE_SHARE_OF_ARRIVED = 0.95;
 
 /** What a run works with. */
 interface Run {
@@ -326,13 +328,15 @@ async function measureKnee(run: Run, results: Results): Promise<KneeResult> {
   });
   let rate = search.rate;
   let at: Measurement | undefined;
-  for (let back = 0; rate !== undefined && back < MOST_STEPS_BACK; back++, rate *= KNEE_STEP_BACK) {
+  for (let back = 0; rate !== undefined && at === undefined && back < MOST_STEPS_BACK; back++) {
     run.progress(`knee: ${Math.round(rate)} messages/s for the whole duration`);
     const whole = judged(await measureOpen(run, rate, seconds), boundMs);
     probes.push(whole);
-    if (whole.saturation !== undefined) continue;
-    at = whole;
-    break;
+    if (whole.saturation === undefined) at = whole;
+    else {
+      const arrived = whole.deliveredPerSecond / receiversOf(run) * KNEE_SHARE_OF_ARRIVED;
+      rate = Math.max(LEAST_RATE, Math.min(rate * KNEE_STEP_BACK, arrived));
+    }
   }
   return {
     boundMs,

@@ -27,7 +27,9 @@ export interface Saturation {
 }
 
 /** From this share on a thread or a machine counts as busy all the time. */
-export const BUSY_SHARE = 0.9;
+export const BUSY_SHARE = 0.85;
+/** Other processes that use more than this of a CPU are worth a word when the machine is busy. */
+const OTHERS_SHARE = 0.25;
 /** The load generator does not keep its own timetable when it sends later than this share of the bound. */
 const LATE_SHARE_OF_BOUND = 0.2;
 const LEAST_LATE_MS = 1;
@@ -45,6 +47,11 @@ export function isGeneratorLimit(measurement: Measurement, boundMs: number): boo
   return (generatorShare >= BUSY_SHARE && !isServerBusy) || (isLate && !isServerBusy);
 }
 
+/** What neither the load generator nor the server used of this machine's CPUs, as a share of one. */
+function othersShare({ usage }: Measurement): number {
+  return usage.machineShare * usage.cpus - usage.loadShare - (usage.server?.cpuShare ?? 0);
+}
+
 /** What gave out in `measurement`; to be asked when something did, or in a closed loop, where something always does. */
 export function saturationOf(measurement: Measurement, boundMs: number): Saturation {
   const { troubles, generatorShare, lateP99Ms, usage, waitingBytes, lost } = measurement;
@@ -52,6 +59,16 @@ export function saturationOf(measurement: Measurement, boundMs: number): Saturat
   const cpu = cpuEvidence(measurement);
   const said = saidByServer(troubles);
   if (said !== undefined && said.limit !== Limit.SlowConsumers) return said;
+  // They would have come late if it were a matter of speed: arrivals are waited for.
+  if (lost > 0 && total(troubles.closes) + total(troubles.gaps) === 0) {
+    return { limit: Limit.Loss, evidence: [`${lost} messages did not arrive`, ...endings(troubles), ...cpu] };
+  }
+  const others = othersShare(measurement);
+  if (others > OTHERS_SHARE && usage.machineShare >= BUSY_SHARE) {
+    const text = `other processes used ${percent(others)} of a CPU while all of them were busy ` +
+      percent(usage.machineShare);
+    return { limit: Limit.MachineCpu, evidence: [text, ...cpu] };
+  }
   if (isGeneratorLimit(measurement, boundMs)) {
     const late = lateP99Ms === undefined ? [] : [`it sent up to ${ms(lateP99Ms)} late (p99)`];
     const evidence = [`the load generator was busy ${percent(generatorShare)} of the time`, ...late, ...cpu];
@@ -68,9 +85,6 @@ export function saturationOf(measurement: Measurement, boundMs: number): Saturat
   if (waitingBytes > WAITING_BYTES) {
     const text = `${waitingBytes} bytes waited in the load generator as the server, or the network, took no more`;
     return { limit: Limit.Backpressure, evidence: [text, ...cpu] };
-  }
-  if (lost > 0) {
-    return { limit: Limit.Loss, evidence: [`${lost} messages did not arrive`, ...endings(troubles), ...cpu] };
   }
   return { limit: Limit.Unknown, evidence: [...cpu, ...endings(troubles)] };
 }

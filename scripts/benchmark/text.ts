@@ -4,6 +4,7 @@ import type { ConnectionsResult, Judged, KneeResult, MemoryResult, Report } from
 import { troublesText } from "./report.ts";
 import { percent, type Saturation } from "./saturation.ts";
 import { limitText, number } from "./summary.ts";
+import { total } from "./troubles.ts";
 
 const MIB = 1024 * 1024;
 
@@ -103,12 +104,18 @@ function throughputText(throughput: Judged): string[] {
   ];
 }
 
-const LATENCY_COLUMNS = ["sent/s", "delivered/s", ...TIMES, "lost", "refused", ...SHARES] as const;
+const LATENCY_COLUMNS = [
+  ...["sent/s", "delivered/s"],
+  ...TIMES,
+  ...["lost", "refused", "closed"],
+  ...SHARES,
+] as const;
 
 function latencyRow(measurement: Judged): string[] {
-  const { offeredPerSecond = 0, deliveredPerSecond, latency, lost, refused } = measurement;
+  const { offeredPerSecond = 0, deliveredPerSecond, latency, lost, refused, troubles } = measurement;
   return [
-    ...[number(offeredPerSecond), number(deliveredPerSecond), ...times(latency), number(lost), number(refused)],
+    ...[number(offeredPerSecond), number(deliveredPerSecond), ...times(latency)],
+    ...[number(lost), number(refused), number(total(troubles.closes))],
     ...shares(measurement),
   ];
 }
