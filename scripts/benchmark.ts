@@ -35,7 +35,8 @@ async function main(args: readonly string[]): Promise<number> {
     return report.findings.length > 0 ? EXIT_FINDING : EXIT_OK;
   } catch (error) {
     showProgress("");
-    const isExpected = error instanceof RangeError || error instanceof TypeError || error instanceof Unreachable;
+    const isExpected = error instanceof RangeError || error instanceof TypeError ||
+      error instanceof Unreachable;
     const text = error instanceof Error ? (isExpected ? error.message : error.stack) : String(error);
     process.stderr.write(`benchmark: ${text}\n${error instanceof Unreachable ? "" : "Try --help.\n"}`);
     return EXIT_WRONG_USE;

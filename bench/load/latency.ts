@@ -21,7 +21,7 @@ import {
   type Traffic,
   windowOf,
 } from "./throughput.ts";
-import { NANOSECONDS_PER_MS, recordMs, Timetable, timesHistogram } from "./timetable.ts";
+import { NANOSECONDS_PER_MS, recordMs, timesHistogram, Timetable } from "./timetable.ts";
 
 const MILLISECONDS = 1e3;
 /** The window in which the capacity is measured, unless the run's own is shorter. */

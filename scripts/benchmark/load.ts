@@ -10,7 +10,7 @@ import type { Job } from "../../bench/load/job.ts";
 import type { MessageRing } from "../../bench/load/ring.ts";
 import type { Sorting } from "../../bench/load/scanner.ts";
 import { arrivingBytes, checkArrival, INSPECT_EVERY, ringFor } from "../../bench/load/throughput.ts";
-import { recordMs, Timetable, timesHistogram } from "../../bench/load/timetable.ts";
+import { recordMs, timesHistogram, Timetable } from "../../bench/load/timetable.ts";
 import type { Troubles } from "./troubles.ts";
 
 /** Different messages of a topic, of which there may be many. */

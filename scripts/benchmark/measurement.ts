@@ -97,9 +97,7 @@ export async function measure(
     ...(latency !== undefined && { latency }),
     ...(lateness !== undefined && lateness.count > 0 &&
       { lateP99Ms: lateness.percentile(99) / NANOSECONDS_PER_MS }),
-    generatorShare: pace.kind === "open"
-      ? 1 - (end.idleMs - start.idleMs) / 1000 / seconds
-      : usage.loadShare,
+    generatorShare: pace.kind === "open" ? 1 - (end.idleMs - start.idleMs) / 1000 / seconds : usage.loadShare,
     usage,
     waitingBytes,
     endedEarly,

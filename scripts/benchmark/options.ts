@@ -47,9 +47,13 @@ What to measure
   --topic NAME           ${DEFAULTS.topic}; Millrace: topics are called NAME.….0, NAME.….1 and so on
   --in-flight N          ${DEFAULTS["in-flight"]}; throughput: messages that each sender has under way
   --rate N               latency: messages sent per second, all senders together; repeatable. By default
-                         ${LATENCY_SHARES.map((share) => `${share * 100} %`).join(", ")} of the measured throughput
+                         ${
+  LATENCY_SHARES.map((share) => `${share * 100} %`).join(", ")
+} of the measured throughput
   --burst N              ${DEFAULTS.burst}; burst: messages that every sender sends at once
-  --bound-ms N           ${DEFAULTS["bound-ms"]}; knee: 99 % have to arrive within this, and nothing may be lost or refused
+  --bound-ms N           ${
+  DEFAULTS["bound-ms"]
+}; knee: 99 % have to arrive within this, and nothing may be lost or refused
 
 What is expected (exit code 1 if it does not hold)
   --expect-p99-ms N      99 % arrive within N ms at each --rate

@@ -4,37 +4,23 @@
  */
 import { cpus } from "node:os";
 import process from "node:process";
-import { Failures } from "../../bench/load/failures.ts";
 import { defaultJob, type Job } from "../../bench/load/job.ts";
-import { Scales } from "../../bench/load/scales.ts";
-import { timesHistogram } from "../../bench/load/timetable.ts";
 import { VERSION } from "../../server/version.ts";
+import { measureConnections, measureMemory } from "./connections.ts";
+import type { Run } from "./context.ts";
 import { Crowd } from "./crowd.ts";
-import { distributionOf } from "./distribution.ts";
 import { findKnee, Verdict } from "./knee.ts";
 import type { Pace } from "./load.ts";
 import { measure, type Measurement, type Windows } from "./measurement.ts";
-import { readMeter, usageBetween } from "./meter.ts";
 import type { Options } from "./options.ts";
-import {
-  type ConnectionsResult,
-  findingsOf,
-  type Judged,
-  type KneeResult,
-  type MemoryResult,
-  type Report,
-  type Results,
-} from "./report.ts";
-import { isGeneratorLimit, Limit, type Saturation, saturationOf } from "./saturation.ts";
+import { findingsOf, type Judged, type KneeResult, type Report, type Results } from "./report.ts";
+import { Limit, type Saturation, saturationOf } from "./saturation.ts";
 import { summaryOf } from "./summary.ts";
 import { attempt, protocolOf, recognise, serverProcesses, Unreachable } from "./target.ts";
 import { total, Troubles } from "./troubles.ts";
 
 const WARMUP_SHARE = 0.2;
 const MOST_WARMUP_SECONDS = 1;
-const CONNECTION_STEPS = 4;
-/** Memory is compared between this share of the connections and all of them. */
-const FEW_SHARE = 0.2;
 const BURST_ROUNDS = 3;
 /** A probe of a rate takes this share of a measurement's duration. */
 const PROBE_SHARE = 0.4;
@@ -48,17 +34,6 @@ const KNEE_STEP_BACK = 0.8;
 const MOST_STEPS_BACK = 6;
 /** And to less than this share of what got through: rates that were saved up carry a short probe beyond the limit. */
 const KNEE_SHARE_OF_ARRIVED = 0.95;
-
-/** What a run works with. */
-interface Run {
-  readonly options: Options;
-  readonly job: Job;
-  readonly protocol: "millrace" | "echo";
-  readonly pids: readonly number[];
-  readonly omitted: string | undefined;
-  readonly crowd: Crowd;
-  readonly progress: (text: string) => void;
-}
 
 /**
  * Measures. `progress` is told what is being done. Rejects with {@link Unreachable} when the server cannot be spoken to,
@@ -105,7 +80,7 @@ export async function runBenchmark(options: Options, progress: (text: string) =>
     connections: options.connections,
     receivers: receiversOf(run),
     generator: { runtime: runtimeName(), cpus: cpus().length },
-    server: serverProcesses(options.url, options.pids),
+    server: run.server,
     results,
     summary: summaryOf(results, protocol),
     findings: findingsOf(results, options),
@@ -129,7 +104,7 @@ async function prepare(options: Options, progress: Run["progress"]): Promise<Run
   const protocol = options.protocol === "auto" ? await recognise(job) : options.protocol;
   const spoken: Job = { ...job, protocol: protocolOf(protocol, options.format) };
   await attempt(spoken);
-  const processes = serverProcesses(options.url, options.pids);
+  const server = serverProcesses(options.url, options.pids);
   const name = `${options.topic}.${process.pid.toString(36)}${Date.now().toString(36)}`;
   const topicOf = (index: number): string | undefined =>
     protocol === "millrace" ? `${name}.${Math.floor(index / options.topicSize)}` : undefined;
@@ -137,8 +112,8 @@ async function prepare(options: Options, progress: Run["progress"]): Promise<Run
     options,
     job: spoken,
     protocol,
-    pids: "pids" in processes ? processes.pids : [],
-    omitted: "omitted" in processes ? processes.omitted : undefined,
+    server,
+    pids: "pids" in server ? server.pids : [],
     crowd: new Crowd(spoken, new Troubles(), topicOf),
     progress,
   };
@@ -167,93 +142,6 @@ async function measureAll(run: Run, pace: (windows: Windows) => Pace, seconds: n
   }
   const windows = windowsOf(seconds);
   return await measure(crowd, pace(windows), windows, pids);
-}
-
-async function measureConnections(run: Run): Promise<ConnectionsResult> {
-  const { options, job, pids, progress } = run;
-  const troubles = new Troubles();
-  const crowd = new Crowd(job, troubles, () => undefined);
-  const all = timesHistogram();
-  const steps: ConnectionsResult["steps"][number][] = [];
-  let seconds = 0;
-  let opened = 0;
-  const start = readMeter(pids);
-  try {
-    for (let step = 1; step <= CONNECTION_STEPS; step++) {
-      const wanted = Math.ceil(options.connections * step / CONNECTION_STEPS);
-      progress(`connections: ${wanted} of ${options.connections}`);
-      const before = readMeter(pids);
-      const opening = await crowd.fill(wanted, all);
-      seconds += opening.seconds;
-      opened += opening.opened;
-      const latency = distributionOf(opening.latencies);
-      steps.push({
-        open: crowd.connections.length,
-        perSecond: opening.opened / opening.seconds,
-        ...(latency !== undefined && { latency }),
-        usage: usageBetween(before, readMeter(pids)),
-      });
-      if (opening.opened < opening.wanted) break;
-    }
-    const latency = distributionOf(all);
-    const usage = usageBetween(start, readMeter(pids));
-    const open = crowd.connections.length;
-    const asMeasurement = { ...nothing(usage), troubles };
-    return {
-      wanted: options.connections,
-      open,
-      perSecond: opened / seconds,
-      ...(latency !== undefined && { latency }),
-      steps,
-      troubles,
-      ...(open < options.connections && { saturation: saturationOf(asMeasurement, Infinity) }),
-    };
-  } finally {
-    crowd.end();
-  }
-}
-
-/** A measurement without messages. */
-function nothing(usage: Measurement["usage"]): Omit<Measurement, "troubles"> {
-  return {
-    ...{ sentPerSecond: 0, deliveredPerSecond: 0, connections: 0, sent: 0, delivered: 0, lost: 0, refused: 0 },
-    ...{ unsent: 0, inspected: 0, waitingBytes: 0, endedEarly: false },
-    generatorShare: usage.loadShare,
-    usage,
-  };
-}
-
-async function measureMemory(run: Run): Promise<MemoryResult | { omitted: string }> {
-  const { options, job, pids, omitted, progress } = run;
-  if (omitted !== undefined) return { omitted };
-  const few = Math.max(1, Math.round(options.connections * FEW_SHARE));
-  if (few === options.connections) return { omitted: "one connection alone has nothing to be compared with" };
-  const failures = new Failures();
-  // A signal that asks for a garbage collection may mean anything to a server that is not ours.
-  const scales = pids.map((serverPid) => new Scales({ serverPid, collects: false }, failures));
-  const weigh = async (): Promise<number> =>
-    (await Promise.all(scales.map((one) => one.weigh()))).reduce((sum, bytes) => sum + bytes, 0);
-  const crowd = new Crowd(job, new Troubles(), () => undefined);
-  try {
-    progress(`memory: ${few} connections`);
-    await crowd.fill(few);
-    const fewConnections = crowd.connections.length;
-    const fewBytes = await weigh();
-    progress(`memory: ${options.connections} connections`);
-    await crowd.fill(options.connections);
-    const manyConnections = crowd.connections.length;
-    const manyBytes = await weigh();
-    crowd.end();
-    progress("memory: all connections closed");
-    const afterBytes = await weigh();
-    if (manyConnections <= fewConnections) return { omitted: "the connections could not be opened" };
-    const bytesPerConnection = (manyBytes - fewBytes) / (manyConnections - fewConnections);
-    return { fewConnections, fewBytes, manyConnections, manyBytes, afterBytes, bytesPerConnection };
-  } catch (error) {
-    return { omitted: (error as Error).message };
-  } finally {
-    crowd.end();
-  }
 }
 
 async function measureThroughput(run: Run, name: string): Promise<Judged> {
@@ -356,22 +244,24 @@ function firstSaturation(probes: readonly Judged[]): Saturation {
 }
 
 /** Says where the figures are those of the load generator, or of a machine that it shares. */
-function warningsOf({ throughput, latency = [], knee }: Results, { options, pids, omitted }: Run): string[] {
-  const { boundMs } = options;
+function warningsOf({ throughput, latency = [], knee }: Results, { server }: Run): string[] {
   const warnings: string[] = [];
-  const measured = [...throughput === undefined ? [] : [throughput], ...latency];
-  if (
-    measured.some((each) => isGeneratorLimit(each, boundMs)) ||
-    knee?.saturation.limit === Limit.LoadGenerator
-  ) {
+  const measured = [throughput, ...latency, knee].map((each) => each?.saturation?.limit);
+  if (measured.includes(Limit.LoadGenerator)) {
     warnings.push(
       "THE LOAD GENERATOR WAS THE LIMIT, not the server: the server carries at least what is said here. Run it with " +
         "Bun (bun scripts/benchmark.ts), on another machine, or several at once",
     );
   }
-  if (omitted !== undefined) warnings.push(`the server's CPU and memory are not known: ${omitted}`);
-  else if (pids.length > 0) {
-    warnings.push("the load generator ran on the server's machine and took CPU time from it");
+  if (measured.includes(Limit.MachineCpu)) {
+    warnings.push(
+      "THE MACHINE'S CPUS WERE ALL BUSY: see with what, and measure again on a machine that is idle",
+    );
   }
+  warnings.push(
+    "omitted" in server
+      ? `the server's CPU and memory are not known: ${server.omitted}`
+      : "the load generator ran on the server's machine and took CPU time from it",
+  );
   return warnings;
 }

@@ -27,7 +27,7 @@ export interface Saturation {
 }
 
 /** From this share on a thread or a machine counts as busy all the time. */
-export const BUSY_SHARE = 0.85;
+const BUSY_SHARE = 0.85;
 /** Other processes that use more than this of a CPU are worth a word when the machine is busy. */
 const OTHERS_SHARE = 0.25;
 /** The load generator does not keep its own timetable when it sends later than this share of the bound. */
@@ -39,8 +39,8 @@ const RATE_LIMITED = "4009";
 const SLOW_CONSUMER = "4008";
 const TOO_MANY_REQUESTS = "HTTP 429";
 
-/** Whether the load generator could not do what it was asked. */
-export function isGeneratorLimit(measurement: Measurement, boundMs: number): boolean {
+/** Whether the load generator could not do what it was asked, while the server could have done more. */
+function isGeneratorLimit(measurement: Measurement, boundMs: number): boolean {
   const { generatorShare, lateP99Ms = 0, usage: { server } } = measurement;
   const isLate = lateP99Ms > Math.max(LEAST_LATE_MS, boundMs * LATE_SHARE_OF_BOUND);
   const isServerBusy = server !== undefined && server.busiestThreadShare >= BUSY_SHARE;
@@ -83,7 +83,8 @@ export function saturationOf(measurement: Measurement, boundMs: number): Saturat
   }
   if (said !== undefined) return said;
   if (waitingBytes > WAITING_BYTES) {
-    const text = `${waitingBytes} bytes waited in the load generator as the server, or the network, took no more`;
+    const text =
+      `${waitingBytes} bytes waited in the load generator as the server, or the network, took no more`;
     return { limit: Limit.Backpressure, evidence: [text, ...cpu] };
   }
   return { limit: Limit.Unknown, evidence: [...cpu, ...endings(troubles)] };

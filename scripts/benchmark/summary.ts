@@ -3,13 +3,18 @@ import type { KneeResult, Results } from "./report.ts";
 import { Limit, type Saturation } from "./saturation.ts";
 
 /** What the results come to. */
-export function summaryOf({ knee, throughput, latency, burst, connections, memory }: Results, protocol: string): string {
+export function summaryOf(
+  { knee, throughput, latency, burst, connections, memory }: Results,
+  protocol: string,
+): string {
   const what = protocol === "millrace" ? "publications" : "messages";
   if (knee !== undefined) return kneeSentence(knee, what);
   if (throughput !== undefined) {
     const { sentPerSecond, deliveredPerSecond, saturation } = throughput;
     const deliveries = deliveriesText(sentPerSecond, deliveredPerSecond);
-    return `Carries ${perSecond(sentPerSecond, what)}${deliveries} as fast as they go; ${limitText(saturation)}.`;
+    return `Carries ${perSecond(sentPerSecond, what)}${deliveries} as fast as they go; ${
+      limitText(saturation)
+    }.`;
   }
   const last = latency?.at(-1);
   if (last !== undefined) {
@@ -32,7 +37,10 @@ export function summaryOf({ knee, throughput, latency, burst, connections, memor
   return "Nothing could be measured.";
 }
 
-function kneeSentence({ perSecond: rate, at, boundMs, saturation, search }: KneeResult, what: string): string {
+function kneeSentence(
+  { perSecond: rate, at, boundMs, saturation, search }: KneeResult,
+  what: string,
+): string {
   if (rate === null || at === undefined) {
     return `Carries no rate with 99 % within ${boundMs} ms; ${limitText(saturation)}.`;
   }
@@ -68,4 +76,3 @@ export function number(value: number): string {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return value.toLocaleString("en-US", { maximumFractionDigits: digits });
 }
-

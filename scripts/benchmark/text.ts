@@ -1,5 +1,6 @@
 /** The report as text for a terminal. It must never derive a figure that the report does not have. */
 import type { Distribution } from "./distribution.ts";
+import type { Usage } from "./meter.ts";
 import type { ConnectionsResult, Judged, KneeResult, MemoryResult, Report } from "./report.ts";
 import { troublesText } from "./report.ts";
 import { percent, type Saturation } from "./saturation.ts";
@@ -27,7 +28,9 @@ export function reportText(report: Report): string {
   ].join("\n");
 }
 
-function circumstances({ url, protocol, format, payloadBytes, connections, receivers, ...more }: Report): string {
+function circumstances(
+  { url, protocol, format, payloadBytes, connections, receivers, ...more }: Report,
+): string {
   const { server, generator } = more;
   const spoken = protocol === "echo" ? "echo" : `millrace, ${format}, ${receivers} subscribers to a topic`;
   const processes = "pids" in server
@@ -50,11 +53,16 @@ function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+/** CPU time is counted in steps of 10 ms: below this length a share says nothing. */
+const LEAST_CPU_SECONDS = 0.2;
 const SHARES = ["server cpu", "load busy", "machine"] as const;
 
+function serverCpu({ server, seconds }: Usage): string {
+  return server === undefined || seconds < LEAST_CPU_SECONDS ? "-" : percent(server.cpuShare);
+}
+
 function shares({ usage, generatorShare }: Judged): string[] {
-  const { server, machineShare } = usage;
-  return [server === undefined ? "-" : percent(server.cpuShare), percent(generatorShare), percent(machineShare)];
+  return [serverCpu(usage), percent(generatorShare), percent(usage.machineShare)];
 }
 
 function connectionsText({ steps, troubles, latency, wanted, open, perSecond }: ConnectionsResult): string[] {
@@ -62,7 +70,7 @@ function connectionsText({ steps, troubles, latency, wanted, open, perSecond }: 
     number(step.open),
     number(step.perSecond),
     ...times(step.latency),
-    step.usage.server === undefined ? "-" : percent(step.usage.server.cpuShare),
+    serverCpu(step.usage),
   ]);
   return [
     "",
@@ -97,7 +105,14 @@ function throughputText(throughput: Judged): string[] {
     "",
     "THROUGHPUT: as fast as they go, a fixed number of messages under way",
     table(["sent/s", "delivered/s", "lost", "refused", ...SHARES, "server MiB"], [
-      [number(sentPerSecond), number(deliveredPerSecond), number(lost), number(refused), ...shares(throughput), memory],
+      [
+        number(sentPerSecond),
+        number(deliveredPerSecond),
+        number(lost),
+        number(refused),
+        ...shares(throughput),
+        memory,
+      ],
     ]),
     ...saturationText(saturation),
     ...lines(troublesText(throughput.troubles)),
@@ -172,4 +187,3 @@ function table(headings: readonly string[], rows: readonly (readonly string[])[]
   const widths = headings.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
   return all.map((row) => `  ${row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join("  ")}`).join("\n");
 }
-

@@ -37,8 +37,7 @@ describe("the search for the knee", () => {
   });
 
   it("ends where the prober cannot follow, and says what held until then", async () => {
-    const probe = (rate: number) =>
-      Promise.resolve(rate <= 3000 ? Verdict.Holds : Verdict.Unprobed);
+    const probe = (rate: number) => Promise.resolve(rate <= 3000 ? Verdict.Holds : Verdict.Unprobed);
     const { ended, failedAt, rate = 0 } = await findKnee(search, probe);
     assertEquals([ended, failedAt], ["unprobed", undefined]);
     assert(rate > 1000 && rate <= 3000, `${rate}`);

@@ -4,7 +4,7 @@
  */
 import { after, describe, it } from "node:test";
 import { assert, assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
-import { readOptions, type Options } from "../../scripts/benchmark/options.ts";
+import { type Options, readOptions } from "../../scripts/benchmark/options.ts";
 import type { Report } from "../../scripts/benchmark/report.ts";
 import { runBenchmark } from "../../scripts/benchmark/run.ts";
 import { Limit } from "../../scripts/benchmark/saturation.ts";
@@ -40,7 +40,9 @@ describe("the benchmark command", { skip }, () => {
     it(`counts every delivery of a Millrace server in ${format}`, async () => {
       const server = await startServer(unlimited);
       try {
-        const chosen = ["connections", "throughput", "latency", "burst"].flatMap((one) => ["--benchmark", one]);
+        const chosen = ["connections", "throughput", "latency", "burst"].flatMap((
+          one,
+        ) => ["--benchmark", one]);
         const report = await bench(server.url, ...chosen, "--format", format, "--rate", "400");
         const { protocol, receivers, results, findings } = report;
         assertEquals([protocol, report.format, receivers, findings], ["millrace", format, 4, []]);
@@ -63,7 +65,7 @@ describe("the benchmark command", { skip }, () => {
     try {
       const chosen = ["memory", "knee"].flatMap((one) => ["--benchmark", one]);
       const run = runScript("node", "scripts/benchmark.ts", [
-        ...["--url", server.url, ...SHORT, ...chosen, "--json", "--expect-rate", "1e9"],
+        ...["--url", server.url, ...SHORT, "--duration", "0.05", ...chosen, "--json", "--expect-rate", "1e9"],
       ]);
       assertEquals([await run.exitCode(), run.errorOutput()], [1, ""]);
       const report = JSON.parse(run.output.all.join("")) as Report;

@@ -112,6 +112,9 @@ describe("what gave out first", () => {
 
   it("is not said to be the server's CPU when that is not known", () => {
     const { server: _, ...remote } = relaxed;
-    assertEquals(saturationOf({ ...calm, usage: { ...remote, machineShare: 0.5 } }, BOUND_MS).limit, Limit.Unknown);
+    assertEquals(
+      saturationOf({ ...calm, usage: { ...remote, machineShare: 0.5 } }, BOUND_MS).limit,
+      Limit.Unknown,
+    );
   });
 });

@@ -1,7 +1,7 @@
 /** The figures of a distribution against data whose figures are known, and the timetable that times are counted from. */
 import { describe, it } from "node:test";
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { recordMs, Timetable, timesHistogram } from "../../bench/load/timetable.ts";
+import { recordMs, timesHistogram, Timetable } from "../../bench/load/timetable.ts";
 import { distributionOf } from "../../scripts/benchmark/distribution.ts";
 import { readMeter, usageBetween } from "../../scripts/benchmark/meter.ts";
 
