@@ -12,11 +12,18 @@ import { Crowd } from "./crowd.ts";
 import { findKnee, Verdict } from "./knee.ts";
 import type { Pace } from "./load.ts";
 import { measure, type Measurement, type Windows } from "./measurement.ts";
-import type { Options } from "./options.ts";
-import { findingsOf, type Judged, type KneeResult, type Report, type Results } from "./report.ts";
+import type { Benchmark, Options } from "./options.ts";
+import {
+  findingsOf,
+  type Judged,
+  type KneeResult,
+  type Report,
+  type Results,
+  troublesText,
+} from "./report.ts";
 import { Limit, type Saturation, saturationOf } from "./saturation.ts";
 import { summaryOf } from "./summary.ts";
-import { attempt, protocolOf, recognise, serverProcesses, Unreachable } from "./target.ts";
+import { attempt, protocolOf, recognise, serverProcesses, shownUrl, Unreachable } from "./target.ts";
 import { total, Troubles } from "./troubles.ts";
 
 const WARMUP_SHARE = 0.2;
@@ -43,28 +50,12 @@ export async function runBenchmark(options: Options, progress: (text: string) =>
   const startedAt = new Date().toISOString();
   const run = await prepare(options, progress);
   const results: Results = {};
+  const findings: string[] = [];
   try {
-    for (const benchmark of options.benchmarks) {
-      switch (benchmark) {
-        case "connections":
-          results.connections = await measureConnections(run);
-          break;
-        case "memory":
-          results.memory = await measureMemory(run);
-          break;
-        case "throughput":
-          results.throughput = await measureThroughput(run, "throughput");
-          break;
-        case "latency":
-          results.latency = await measureLatency(run, results);
-          break;
-        case "burst":
-          results.burst = await measureBurst(run);
-          break;
-        case "knee":
-          results.knee = await measureKnee(run, results);
-      }
-    }
+    for (const benchmark of options.benchmarks) await runOne(benchmark, run, results);
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    findings.push(error.message); // what has been measured until then is reported
   } finally {
     run.crowd.end();
   }
@@ -73,7 +64,7 @@ export async function runBenchmark(options: Options, progress: (text: string) =>
     tool: "millrace benchmark",
     version: VERSION,
     startedAt,
-    url: options.url.href,
+    url: shownUrl(options.url),
     protocol,
     ...(protocol === "millrace" && { format: options.format }),
     payloadBytes: options.payloadBytes,
@@ -83,9 +74,31 @@ export async function runBenchmark(options: Options, progress: (text: string) =>
     server: run.server,
     results,
     summary: summaryOf(results, protocol),
-    findings: findingsOf(results, options),
+    findings: [...findings, ...findingsOf(results, options)],
     warnings: warningsOf(results, run),
   };
+}
+
+async function runOne(benchmark: Benchmark, run: Run, results: Results): Promise<void> {
+  switch (benchmark) {
+    case "connections":
+      results.connections = await measureConnections(run);
+      break;
+    case "memory":
+      results.memory = await measureMemory(run);
+      break;
+    case "throughput":
+      results.throughput = await measureThroughput(run, "throughput");
+      break;
+    case "latency":
+      results.latency = await measureLatency(run, results);
+      break;
+    case "burst":
+      results.burst = await measureBurst(run);
+      break;
+    case "knee":
+      results.knee = await measureKnee(run, results);
+  }
 }
 
 async function prepare(options: Options, progress: Run["progress"]): Promise<Run> {
@@ -134,20 +147,19 @@ function windowsOf(seconds: number): Windows {
 }
 
 /** Measures on all connections, after those that were lost have been opened anew. */
-async function measureAll(run: Run, pace: (windows: Windows) => Pace, seconds: number): Promise<Measurement> {
+async function measureAll(run: Run, pace: Pace, windows: Windows): Promise<Measurement> {
   const { crowd, options, pids } = run;
   await crowd.fill(options.connections);
   if (crowd.connections.length === 0) {
-    throw new Unreachable(`${options.url.href}: no connection can be opened any more`);
+    throw new Unreachable(`no connection can be opened any more: ${troublesText(crowd.troubles)}`);
   }
-  const windows = windowsOf(seconds);
-  return await measure(crowd, pace(windows), windows, pids);
+  return await measure(crowd, pace, windows, pids);
 }
 
 async function measureThroughput(run: Run, name: string): Promise<Judged> {
   const { inFlight, seconds, boundMs } = run.options;
   run.progress(`${name}: ${inFlight} messages of each sender under way`);
-  const measurement = await measureAll(run, () => ({ kind: "closed", inFlight }), seconds);
+  const measurement = await measureAll(run, { kind: "closed", inFlight }, windowsOf(seconds));
   return { ...measurement, saturation: saturationOf(measurement, boundMs) };
 }
 
@@ -158,7 +170,8 @@ async function capacityOf(run: Run, results: Results): Promise<number> {
 }
 
 async function measureOpen(run: Run, perSecond: number, seconds: number): Promise<Measurement> {
-  return await measureAll(run, ({ warmupSeconds }) => ({ kind: "open", perSecond, warmupSeconds }), seconds);
+  const windows = windowsOf(seconds);
+  return await measureAll(run, { kind: "open", perSecond, ...windows }, windows);
 }
 
 async function measureLatency(run: Run, results: Results): Promise<Judged[]> {
@@ -175,19 +188,14 @@ async function measureLatency(run: Run, results: Results): Promise<Judged[]> {
 
 async function measureBurst(run: Run): Promise<Judged[]> {
   const { burst, seconds, boundMs } = run.options;
+  const windows: Windows = { warmupSeconds: 0, seconds };
   const rounds: Judged[] = [];
   for (let round = 1; round <= BURST_ROUNDS; round++) {
     run.progress(`burst ${round} of ${BURST_ROUNDS}: ${burst} messages of each sender`);
-    const measurement = await measureBurstRound(run, burst, seconds);
+    const measurement = await measureAll(run, { kind: "burst", messages: burst }, windows);
     rounds.push(holds(measurement, Infinity) ? measurement : judged(measurement, boundMs));
   }
   return rounds;
-}
-
-async function measureBurstRound(run: Run, messages: number, seconds: number): Promise<Measurement> {
-  const { crowd, options, pids } = run;
-  await crowd.fill(options.connections);
-  return await measure(crowd, { kind: "burst", messages }, { warmupSeconds: 0, seconds }, pids);
 }
 
 /** Whether everything arrived, and 99 % of it within the bound. */
@@ -244,7 +252,7 @@ function firstSaturation(probes: readonly Judged[]): Saturation {
 }
 
 /** Says where the figures are those of the load generator, or of a machine that it shares. */
-function warningsOf({ throughput, latency = [], knee }: Results, { server }: Run): string[] {
+function warningsOf({ throughput, latency = [], knee }: Results, { crowd, server }: Run): string[] {
   const warnings: string[] = [];
   const measured = [throughput, ...latency, knee].map((each) => each?.saturation?.limit);
   if (measured.includes(Limit.LoadGenerator)) {
@@ -258,6 +266,8 @@ function warningsOf({ throughput, latency = [], knee }: Results, { server }: Run
       "THE MACHINE'S CPUS WERE ALL BUSY: see with what, and measure again on a machine that is idle",
     );
   }
+  const reopening = troublesText(crowd.troubles);
+  if (reopening !== "") warnings.push(`between measurements not all connections could be had: ${reopening}`);
   warnings.push(
     "omitted" in server
       ? `the server's CPU and memory are not known: ${server.omitted}`

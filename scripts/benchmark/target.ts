@@ -20,6 +20,11 @@ export function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
 }
 
+/** A URL without what may be secret in it: a token in the query, a password. */
+export function shownUrl({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`;
+}
+
 /** The server does not let us in, or is not there. */
 export class Unreachable extends Error {}
 
@@ -50,7 +55,7 @@ export async function attempt(job: Job, mostMs = CONNECT_MS): Promise<void> {
     });
     await Promise.race([connection.open(), late]);
   } catch (error) {
-    throw new Unreachable(`${job.url}: ${explain(error as Error & { code?: string })}`);
+    throw new Unreachable(`${shownUrl(new URL(job.url))}: ${explain(error as Error & { code?: string })}`);
   } finally {
     clearTimeout(timer);
     connection.end();

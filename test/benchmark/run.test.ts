@@ -13,6 +13,7 @@ import { reportText } from "../../scripts/benchmark/text.ts";
 import { runtime } from "../helpers/runtime.ts";
 import { runScript, startServer, stopProcesses, unlimited } from "../helpers/server.ts";
 import { freePort } from "../helpers/server_process.ts";
+import { SECRET, sign } from "../helpers/tokens.ts";
 import { startWsEcho } from "../helpers/ws_echo.ts";
 
 const skip = runtime !== "node" && "the command is Node's whatever runs the test: once is enough";
@@ -90,6 +91,25 @@ describe("the benchmark command", { skip }, () => {
       assertStringIncludes(report.findings.join(), "rate_limited");
     } finally {
       await server.close();
+    }
+  });
+
+  it("needs permissions that it says are missing, and keeps its token to itself", async () => {
+    const token = await sign({ sub: "bench", exp: Math.floor(Date.now() / 1000) + 600 });
+    const topics = ["benchmark.>"];
+    for (const allowed of [{}, { allowSubscribe: topics, allowPublish: topics }]) {
+      const server = await startServer({ ...unlimited, jwtSecret: SECRET, ...allowed });
+      try {
+        const url = `${server.url}?token=${token}`;
+        const report = await bench(url, "--benchmark", "latency", "--rate", "400");
+        const found = report.findings.join();
+        if ("allowPublish" in allowed) assertEquals(found, "");
+        else assertStringIncludes(found, "forbidden");
+        assert(!JSON.stringify(report).includes(token));
+        await assertRejects(() => bench(server.url, "--token", "forged"), Unreachable, "--token");
+      } finally {
+        await server.close();
+      }
     }
   });
 
