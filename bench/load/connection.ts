@@ -164,6 +164,7 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
   }
 
   data(bytes: Uint8Array, length: number): void {
+    const before = this.#scanner.messages;
     try {
       if (this.#phase === Phase.Upgrade) {
         this.#answer(bytes, length);
@@ -173,6 +174,9 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
       const count = this.#scanner.push(bytes, 0, length);
       if (count > 0 && this.#isExpecting) this.owner.progressed(this, count);
     } catch (error) {
+      // What was complete before the fault, or before a close frame, has arrived.
+      const count = this.#scanner.messages - before;
+      if (count > 0 && this.#isExpecting) this.owner.progressed(this, count);
       this.#fail(error as Error);
     }
   }

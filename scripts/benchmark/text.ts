@@ -140,7 +140,9 @@ function latencyText(measurements: readonly Judged[]): string[] {
     "",
     "LATENCY: from the intended time of sending to the arrival, in ms",
     table(LATENCY_COLUMNS, measurements.map(latencyRow)),
-    ...measurements.flatMap(({ saturation }) => saturationText(saturation)),
+    ...measurements.flatMap(({ offeredPerSecond = 0, saturation }) =>
+      saturationText(saturation, `at ${number(offeredPerSecond)}/s, `)
+    ),
   ];
 }
 
@@ -154,7 +156,7 @@ function burstText(rounds: readonly Judged[]): string[] {
         ...[number(sent), number(delivered), ...times(latency), number(lost), number(refused)],
       ]),
     ),
-    ...rounds.flatMap(({ saturation }) => saturationText(saturation)),
+    ...rounds.flatMap(({ saturation }, i) => saturationText(saturation, `in burst ${i + 1}, `)),
   ];
 }
 
@@ -171,10 +173,10 @@ function kneeText({ boundMs, perSecond, probes, saturation }: KneeResult): strin
   ];
 }
 
-function saturationText(saturation: Saturation | undefined): string[] {
+function saturationText(saturation: Saturation | undefined, where = ""): string[] {
   if (saturation === undefined) return [];
   const evidence = saturation.evidence.length === 0 ? "" : `: ${saturation.evidence.join(", ")}`;
-  return [`  ${limitText(saturation)}${evidence}`];
+  return [`  ${where}${limitText(saturation)}${evidence}`];
 }
 
 function lines(text: string): string[] {
