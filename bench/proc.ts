@@ -16,9 +16,31 @@ const BYTES_PER_KIB = 1024;
 
 /** User and system time of all threads of `pid`, in seconds. Children are not included. */
 export function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return cpuSecondsIn(`/proc/${pid}/stat`);
+}
+
+/** User and system time of each thread of `pid`, in seconds, by the thread's id. */
+export function threadCpuSeconds(pid: number): Map<number, number> {
+  const threads = new Map<number, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`).map(Number)) {
+    try {
+      threads.set(thread, cpuSecondsIn(`/proc/${pid}/task/${thread}/stat`));
+    } catch {
+      // It has ended since the folder was listed.
+    }
+  }
+  return threads;
+}
+
+function cpuSecondsIn(file: string): number {
+  const stat = readFileSync(file, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[USER_TIME_FIELD]) + Number(fields[SYSTEM_TIME_FIELD])) / TICKS_PER_SECOND;
+}
+
+/** The name of what `pid` runs, of up to 15 characters. */
+export function commandName(pid: number): string {
+  return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 }
 
 /** Resident memory of `pid`, in bytes. */
@@ -34,15 +56,30 @@ export function handlesSignal(pid: number, number: number): boolean {
 
 /** Whether `pid` itself, and not a child of it, has the socket that listens on TCP `port`. */
 export function listensOn(pid: number, port: number): boolean {
-  const inodes = new Set([...listeningInodes("tcp", port), ...listeningInodes("tcp6", port)]);
-  return fileDescriptors(pid).some((fd) => inodes.has(linkTarget(`/proc/${pid}/fd/${fd}`)));
+  return hasSocket(pid, listeningSockets(port));
+}
+
+/** The processes that have a socket listening on TCP `port`, among those that this user may look into. */
+export function listenersOn(port: number): number[] {
+  const sockets = listeningSockets(port);
+  if (sockets.size === 0) return [];
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.filter((pid) => hasSocket(pid, sockets));
+}
+
+function listeningSockets(port: number): ReadonlySet<string> {
+  return new Set([...listeningInodes("tcp", port), ...listeningInodes("tcp6", port)]);
+}
+
+function hasSocket(pid: number, sockets: ReadonlySet<string>): boolean {
+  return fileDescriptors(pid).some((fd) => sockets.has(linkTarget(`/proc/${pid}/fd/${fd}`)));
 }
 
 function fileDescriptors(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`);
   } catch {
-    return []; // it has ended
+    return []; // it has ended, or is somebody else's
   }
 }
 

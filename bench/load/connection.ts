@@ -6,12 +6,13 @@ import { Buffer } from "node:buffer";
 import { constants, inflateRawSync } from "node:zlib";
 import type { Dialect, Greeter, Subscription } from "./dialects/dialect.ts";
 import { dialects } from "./dialects/pick.ts";
+import { ConnectionLost, PeerClosed, UpgradeRefused } from "./faults.ts";
 import { openLink } from "./link.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import type { Job } from "./job.ts";
 import { maskedFrame, seededBytes } from "./ring.ts";
 import { BINARY, FrameScanner, RawScanner, StreamScanner, TEXT } from "./scanner.ts";
-import type { Scanner, ScannerSink } from "./scanner.ts";
+import type { Scanner, ScannerSink, Sorting } from "./scanner.ts";
 
 /** The example key of RFC 6455, section 1.3, and the answer it must get. */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -28,6 +29,9 @@ const PING_OPCODE = 9;
 const PONG_OPCODE = 10;
 const MASK_SEED = 0xc0de;
 
+const DEFAULT_PORT = 80;
+const DEFAULT_TLS_PORT = 443;
+
 /** Connections opened at the same time, well below a listen backlog. */
 const OPENING_AT_ONCE = 64;
 
@@ -37,7 +41,8 @@ export interface Owner {
   progressed(connection: Connection, count: number): void;
   /** Message number `sequence` of `connection` is to be inspected; throws an Error when it is wrong. */
   inspect(connection: Connection, sequence: number, payload: Buffer): void;
-  failed(reason: string): void;
+  /** `error` says the same as `reason` to a program: see faults.ts. Not called after `end`. */
+  failed(reason: string, connection: Connection, error: Error): void;
 }
 
 const Phase = { Upgrade: 0, Greeting: 1, Running: 2, Ended: 3 } as const;
@@ -66,6 +71,7 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
   #step = 0;
   #head = "";
   #opened: () => void = () => {};
+  #notOpened: (error: Error) => void = () => {};
 
   constructor(job: Job, index: number, owner: Owner, topic?: string) {
     this.#job = job;
@@ -83,12 +89,33 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
     return this.#scanner.messages;
   }
 
-  /** Connects and shakes hands; resolves when the first message may be sent. */
+  /** Bytes that the system has not taken yet. */
+  get waitingBytes(): number {
+    return this.#link?.waitingBytes() ?? 0;
+  }
+
+  /** Whether messages may be sent: it is open, and has not ended. */
+  get isRunning(): boolean {
+    return this.#phase === Phase.Running;
+  }
+
+  /** Connects and shakes hands; resolves when the first message may be sent, rejects when the server will not have it. */
   async open(): Promise<void> {
     const url = new URL(this.#job.url);
-    const opened = new Promise<void>((resolve) => this.#opened = resolve);
-    const address = { host: url.hostname, port: Number(url.port), tls: url.protocol === "wss:" };
-    this.#link = await openLink(address, this);
+    const opened = new Promise<void>((resolve, reject) => {
+      this.#opened = resolve;
+      this.#notOpened = reject;
+    });
+    opened.catch(() => {}); // it is awaited once TCP is connected, which may be too late or never
+    const tls = url.protocol === "wss:";
+    const port = url.port === "" ? (tls ? DEFAULT_TLS_PORT : DEFAULT_PORT) : Number(url.port);
+    const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+    const link = await openLink({ host, port, tls: tls ? this.#job.trust : undefined }, this);
+    this.#link = link;
+    if (this.#phase === Phase.Ended) { // given up meanwhile
+      link.end();
+      return;
+    }
     if (this.#job.protocol === "tcp") {
       this.#phase = Phase.Running;
       return;
@@ -98,21 +125,27 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
       `GET ${this.#dialect.target(url.pathname + url.search, this.topic)} HTTP/1.1\r\nHost: ${url.host}\r\n` +
         `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13` +
         (subprotocol === undefined ? "" : `\r\nSec-WebSocket-Protocol: ${subprotocol}`) +
-        (this.#job.deflate ? `\r\nSec-WebSocket-Extensions: ${DEFLATE_OFFER}` : "") + HEAD_END,
+        (this.#job.deflate ? `\r\nSec-WebSocket-Extensions: ${DEFLATE_OFFER}` : "") +
+        this.#job.headers.map((header) => `\r\n${header}`).join("") + HEAD_END,
     ));
     await opened;
   }
 
   /**
-   * Counts messages from 0 again: each has `messageBytes` (-1: any size), and every `inspectEvery`th is inspected.
+   * Counts messages from 0 again: each has `messageBytes` (-1: any size), and every `inspectEvery`th is inspected. With
+   * `sorting`, which sorts frames only, what it does not let pass is not counted.
    */
-  expect(messageBytes: number, inspectEvery: number): void {
+  expect(messageBytes: number, inspectEvery: number, sorting?: Sorting): void {
+    // The offsets go on where the messages counted so far ended.
+    if (this.#isExpecting && this.subscription !== undefined) this.subscription.offset += this.received;
     this.sent = 0;
     this.#isExpecting = true;
     if (this.#job.protocol === "tcp") this.#scanner = new RawScanner(messageBytes, inspectEvery, this);
     else if (this.#dialect.interjection !== undefined) {
       this.#scanner = new StreamScanner(messageBytes, inspectEvery, this, this.#dialect.interjection);
-    } else if (this.#scanner instanceof FrameScanner) this.#scanner.expect(messageBytes, inspectEvery);
+    } else if (this.#scanner instanceof FrameScanner) {
+      this.#scanner.expect(messageBytes, inspectEvery, sorting);
+    }
   }
 
   write(bytes: Uint8Array): void {
@@ -131,6 +164,7 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
   }
 
   data(bytes: Uint8Array, length: number): void {
+    const before = this.#scanner.messages;
     try {
       if (this.#phase === Phase.Upgrade) {
         this.#answer(bytes, length);
@@ -140,12 +174,20 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
       const count = this.#scanner.push(bytes, 0, length);
       if (count > 0 && this.#isExpecting) this.owner.progressed(this, count);
     } catch (error) {
-      this.owner.failed(`connection ${this.index}: ${(error as Error).message}`);
+      // What was complete before the fault, or before a close frame, has arrived.
+      const count = this.#scanner.messages - before;
+      if (count > 0 && this.#isExpecting) this.owner.progressed(this, count);
+      this.#fail(error as Error);
     }
   }
 
   closed(): void {
-    if (this.#phase !== Phase.Ended) this.owner.failed(`connection ${this.index}: the server closed it`);
+    if (this.#phase !== Phase.Ended) this.#fail(new ConnectionLost());
+  }
+
+  #fail(error: Error): void {
+    this.owner.failed(`connection ${this.index}: ${error.message}`, this, error);
+    this.#notOpened(error);
   }
 
   message(sequence: number, payload: Uint8Array, compressed: boolean): void {
@@ -166,11 +208,7 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
 
   control(opcode: number, payload: Uint8Array): void {
     if (opcode === PING_OPCODE) this.write(maskedFrame(PONG_OPCODE, payload, seededBytes(MASK_SEED)));
-    if (opcode !== CLOSE_OPCODE) return;
-    const code = payload.length < 2
-      ? "no code"
-      : `code ${(payload[0] as number) * 256 + (payload[1] as number)}`;
-    throw new Error(`the server sent a close frame with ${code}`);
+    if (opcode === CLOSE_OPCODE) throw new PeerClosed(payload);
   }
 
   /** Reads the answer to the upgrade (RFC 6455, section 4.1); what follows it is frames. */
@@ -184,7 +222,7 @@ export class Connection implements LinkEvents, ScannerSink, Greeter {
     }
     const head = this.#head.slice(0, end);
     if (!head.startsWith("HTTP/1.1 101")) {
-      throw new Error(`the upgrade was answered with ${head.split("\r\n")[0]}`);
+      throw new UpgradeRefused(head.split("\r\n")[0] ?? "");
     }
     if (!head.includes(ACCEPT)) throw new Error("the upgrade was answered without the right accept hash");
     if (head.includes(DEFLATE) !== this.#job.deflate) {

@@ -3,6 +3,8 @@
  * Plain records only; it must never know how a server is started.
  */
 
+import type { Trust } from "./link.ts";
+
 /**
  * What the clients do: ask and be answered, publish to all, publish each to a room of its own, ask at a steady rate,
  * stay and do nothing, come and go, or only shake hands.
@@ -60,6 +62,10 @@ export interface Job {
   traffic: "echo" | "fanout";
   /** Idle: messages echoed on each connection before memory is weighed. */
   activeMessages: number;
+  /** Further lines of the opening handshake's head, as \`Name: value\`. */
+  headers: readonly string[];
+  /** With wss: which certificates are believed. */
+  trust: Trust;
 }
 
 /** What a job knows of its server. */
@@ -80,6 +86,9 @@ export const defaultJob: Omit<Job, "workload" | keyof JobServer> = {
   share: 0.5,
   traffic: "echo",
   activeMessages: 0,
+  headers: [],
+  // Contenders have the fixture's own certificate.
+  trust: { ca: "", insecure: true },
 };
 
 /** What was counted in a window. */

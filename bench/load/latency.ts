@@ -4,7 +4,6 @@
  * charged for all it kept waiting. It must never know the traffic's messages.
  */
 import type { Buffer } from "node:buffer";
-import { createHistogram } from "node:perf_hooks";
 import { openConnections } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { EchoTraffic } from "./echo.ts";
@@ -22,39 +21,31 @@ import {
   type Traffic,
   windowOf,
 } from "./throughput.ts";
+import { NANOSECONDS_PER_MS, recordMs, timesHistogram, Timetable } from "./timetable.ts";
 
 const MILLISECONDS = 1e3;
-const NANOSECONDS_PER_MS = 1e6;
-/** A histogram of three digits, from a nanosecond to a minute. */
-const HISTOGRAM = { lowest: 1, highest: 60e9, figures: 3 };
 /** The window in which the capacity is measured, unless the run's own is shorter. */
 const CAPACITY_SECONDS = 0.5;
 
-/** Messages at fixed times: number `n` is due `n / perSecond` after the start, on every connection in turn. */
+/** Messages at fixed times, on every connection in turn. */
 class SteadyTraffic implements Traffic {
   delivered = 0;
   due = 0;
   inspected = 0;
-  sent = 0;
-  readonly latencies = createHistogram(HISTOGRAM);
-  readonly lateness = createHistogram(HISTOGRAM);
+  readonly latencies = timesHistogram();
+  readonly timetable: Timetable;
   readonly #job: Job;
   readonly #failures: Failures;
   readonly #ring: MessageRing;
-  readonly #msPerMessage: number;
   /** Connections that send in turn; with a fan-out, the first alone. */
   #senders: readonly Connection[] = [];
   #receiversPerMessage = 1;
-  #startMs = 0;
-  /** Messages that should have left by this time are not recorded: the server is warming up. */
-  #recordFromMs = 0;
-  #running = false;
 
   constructor(job: Job, perSecond: number, failures: Failures) {
     this.#job = job;
     this.#failures = failures;
-    this.#msPerMessage = MILLISECONDS / perSecond;
     this.#ring = ringFor({ ...job, inFlight: 1 }, job.traffic === "fanout" ? TOPIC : undefined);
+    this.timetable = new Timetable(perSecond, (index) => this.#send(index));
   }
 
   start(connections: readonly Connection[]): void {
@@ -63,17 +54,13 @@ class SteadyTraffic implements Traffic {
     this.#receiversPerMessage = isFanout ? connections.length : 1;
     for (const connection of connections) {
       connection.owner = this;
-      if (connection.subscription !== undefined) connection.subscription.offset += connection.received;
       connection.expect(arrivingBytes(this.#job, this.#ring), INSPECT_EVERY);
     }
-    this.#running = true;
-    this.#startMs = performance.now();
-    this.#recordFromMs = this.#startMs + this.#job.warmupSeconds * MILLISECONDS;
-    this.#tick();
+    this.timetable.start(this.#job.warmupSeconds);
   }
 
   stop(): void {
-    this.#running = false;
+    this.timetable.stop();
   }
 
   progressed(connection: Connection, count: number): void {
@@ -82,9 +69,8 @@ class SteadyTraffic implements Traffic {
     const senders = this.#senders.length;
     const offset = senders > 1 ? connection.index : 0;
     for (let i = connection.received - count; i < connection.received; i++) {
-      const dueMs = this.#startMs + (i * senders + offset) * this.#msPerMessage;
-      if (dueMs < this.#recordFromMs) continue;
-      this.latencies.record(Math.max(1, Math.round((now - dueMs) * NANOSECONDS_PER_MS)));
+      const dueMs = this.timetable.dueMs(i * senders + offset);
+      if (this.timetable.isRecorded(dueMs)) recordMs(this.latencies, now - dueMs);
     }
   }
 
@@ -101,22 +87,10 @@ class SteadyTraffic implements Traffic {
     return this.delivered === this.due ? undefined : `${this.delivered} of ${this.due} messages arrived`;
   }
 
-  /** Sends what is due, then looks for arrivals, again and again: timers are a millisecond coarse. */
-  #tick(): void {
-    if (!this.#running) return;
-    const now = performance.now();
-    for (;;) {
-      const dueMs = this.#startMs + this.sent * this.#msPerMessage;
-      if (dueMs > now) break;
-      if (dueMs >= this.#recordFromMs) {
-        this.lateness.record(Math.max(1, Math.round((now - dueMs) * NANOSECONDS_PER_MS)));
-      }
-      const connection = this.#senders[this.sent % this.#senders.length] as Connection; // below the length
-      connection.write(this.#ring.batch(connection.sent++, 1));
-      this.sent++;
-      this.due += this.#receiversPerMessage;
-    }
-    setImmediate(() => this.#tick());
+  #send(index: number): void {
+    const connection = this.#senders[index % this.#senders.length] as Connection; // below the length
+    connection.write(this.#ring.batch(connection.sent++, 1));
+    this.due += this.#receiversPerMessage;
   }
 }
 
@@ -155,7 +129,7 @@ export async function runLatency(job: Job, failures: Failures): Promise<Latency>
     p99Ms: steady.latencies.percentile(99) / NANOSECONDS_PER_MS,
     p999Ms: steady.latencies.percentile(99.9) / NANOSECONDS_PER_MS,
     maxMs: steady.latencies.max / NANOSECONDS_PER_MS,
-    lateP99Ms: steady.lateness.percentile(99) / NANOSECONDS_PER_MS,
+    lateP99Ms: steady.timetable.lateness.percentile(99) / NANOSECONDS_PER_MS,
     deliveryRatio: steady.delivered / steady.due,
   };
 }

@@ -28,6 +28,14 @@ export interface ScannerSink {
   control(opcode: number, payload: Uint8Array): void;
 }
 
+/** How frames are sorted into those that count and others, such as refusals. */
+export interface Sorting {
+  /** What counts begins with this. Anything else is handed over whole, once. */
+  readonly prefix: Uint8Array;
+  /** Answers whether a message that begins otherwise counts all the same. `payload` is lent for the call. */
+  counts(payload: Uint8Array): boolean;
+}
+
 /** What both scanners do: `push` answers how many messages the bytes completed. */
 export interface Scanner {
   readonly messages: number;
@@ -45,6 +53,7 @@ export class FrameScanner implements Scanner {
   readonly #otherFirstByte: number;
   /** Payload size that every message must have, or -1 for any. */
   #expectedBytes = -1;
+  #sorting: Sorting | undefined;
 
   // The frame that earlier bytes began: its header so far, or its payload so far.
   readonly #header = new Uint8Array(LONGEST_HEADER_BYTES);
@@ -53,6 +62,8 @@ export class FrameScanner implements Scanner {
   #length = 0;
   #left = 0;
   #body: Uint8Array | undefined;
+  /** Whether that frame may have to be sorted out. */
+  #isSuspect = false;
 
   /** Every message is inspected until `expect` says otherwise; with `deflate`, messages may be compressed. */
   constructor(opcode: number, sink: ScannerSink, deflate = false) {
@@ -63,9 +74,11 @@ export class FrameScanner implements Scanner {
 
   /**
    * Counts from 0 again; from now on each message must have `payloadBytes` (-1: any size), and every
-   * `inspectEvery`th is inspected. To be called between messages.
+   * `inspectEvery`th is inspected. With `sorting`, what it does not let pass is not counted, whatever its size. To be
+   * called between messages.
    */
-  expect(payloadBytes: number, inspectEvery: number): void {
+  expect(payloadBytes: number, inspectEvery: number, sorting?: Sorting): void {
+    this.#sorting = sorting;
     this.messages = 0;
     this.#nextInspected = 0;
     this.#expectedBytes = payloadBytes;
@@ -86,7 +99,9 @@ export class FrameScanner implements Scanner {
       const second = bytes[at + 1] as number;
       if (
         bytes[at] === this.#firstByte && second < LENGTH_16 && at + 2 + second <= end &&
-        this.messages !== this.#nextInspected && (this.#expectedBytes < 0 || second === this.#expectedBytes)
+        this.messages !== this.#nextInspected &&
+        (this.#expectedBytes < 0 || second === this.#expectedBytes) &&
+        (this.#sorting === undefined || beginsWith(bytes, at + 2, at + 2 + second, this.#sorting.prefix))
       ) {
         this.messages++;
         at += 2 + second;
@@ -137,16 +152,19 @@ export class FrameScanner implements Scanner {
   #begin(bytes: Uint8Array, at: number, end: number): number {
     const first = this.#first;
     const isControl = (first & CONTROL_BIT) !== 0;
+    // Also one of which too little has come to tell.
+    this.#isSuspect = this.#sorting !== undefined && !isControl &&
+      !beginsWith(bytes, at, Math.min(end, at + this.#length), this.#sorting.prefix);
     if (!isControl) {
       if (first !== this.#firstByte && first !== this.#otherFirstByte) {
         throw new Error(`a frame begins with 0x${first.toString(16)}`);
       }
-      if (this.#expectedBytes >= 0 && this.#length !== this.#expectedBytes) {
+      if (this.#expectedBytes >= 0 && this.#length !== this.#expectedBytes && !this.#isSuspect) {
         throw new Error(`a message has ${this.#length} bytes instead of ${this.#expectedBytes}`);
       }
     }
     if (this.#length > MAX_MESSAGE_BYTES) throw new Error(`a frame announces ${this.#length} bytes`);
-    const isInspected = isControl || this.messages === this.#nextInspected;
+    const isInspected = isControl || this.#isSuspect || this.messages === this.#nextInspected;
     if (end - at >= this.#length) {
       const next = at + this.#length;
       this.#complete(isInspected ? bytes.subarray(at, next) : undefined);
@@ -170,12 +188,25 @@ export class FrameScanner implements Scanner {
       this.#sink.control(this.#first & ~FIN_BIT, payload as Uint8Array);
       return;
     }
+    if (this.#isSuspect && this.#isSortedOut(payload as Uint8Array)) return;
     const sequence = this.messages++;
-    if (payload === undefined) return;
+    if (payload === undefined || sequence !== this.#nextInspected) return;
     // Before the sink, which may call `expect`.
     this.#nextInspected = sequence + this.#inspectEvery;
     this.#sink.message(sequence, payload, (this.#first & RSV1_BIT) !== 0);
   }
+
+  #isSortedOut(payload: Uint8Array): boolean {
+    const sorting = this.#sorting as Sorting; // without it nothing is suspect
+    if (beginsWith(payload, 0, payload.length, sorting.prefix)) return false;
+    return !sorting.counts(payload);
+  }
+}
+
+function beginsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (end - start < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[start + i] !== prefix[i]) return false;
+  return true;
 }
 
 /**

@@ -124,7 +124,7 @@ async function openSlowConsumers(
 }
 
 /** Waits for what is under way; ends, as what is under way is bounded. */
-export async function drain(traffic: Traffic, failures: Failures): Promise<void> {
+export async function drain(traffic: Pick<Traffic, "delivered" | "due">, failures: Failures): Promise<void> {
   let before = -1;
   for (
     let quiet = 0;

@@ -152,6 +152,40 @@ describe("the stream scanner", () => {
   });
 });
 
+describe("the frame scanner that sorts", () => {
+  const data = `{"type":"echo","data":"x"}`;
+  const long = `{"type":"echo","data":"${"x".repeat(200)}"}`;
+  const refusal = `{"type":"error","code":"rate_limited"}`;
+  // The same as `data` to its reader, but written otherwise.
+  const other = `{"data":"y","type":"echo"}`;
+  const parts = [data, refusal, long, data, other, refusal, "", data];
+  const stream = Buffer.concat(parts.map((part) => frame(TEXT_FRAME, part)));
+
+  it("counts what has the prefix and what is let pass, however the stream is cut", () => {
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const sink = new Recorder();
+      const asked: string[] = [];
+      const scanner = new FrameScanner(TEXT, sink);
+      scanner.expect(-1, 2, {
+        prefix: Buffer.from(`{"type":"echo"`),
+        counts(payload) {
+          const text = Buffer.from(payload).toString();
+          asked.push(text);
+          return text === other;
+        },
+      });
+      const counted = scanner.push(stream, 0, cut) + scanner.push(stream, cut, stream.length);
+      assertEquals([counted, scanner.messages], [5, 5], `cut at ${cut}`);
+      assertEquals(asked, [refusal, other, refusal, ""], `cut at ${cut}`);
+      assertEquals(sink.messages, [
+        { sequence: 0, payload: data },
+        { sequence: 2, payload: data },
+        { sequence: 4, payload: data },
+      ], `cut at ${cut}`);
+    }
+  });
+});
+
 describe("the raw scanner", () => {
   it("counts messages of one size and hands over every nth, wherever the stream is cut", () => {
     const stream = Buffer.from("aaabbbcccddd");

@@ -17,6 +17,13 @@ export interface Greeter {
   subscription: Subscription | undefined;
 }
 
+/** What a server says among the messages that carry data. */
+export type Remark =
+  | { readonly kind: "data" }
+  | { readonly kind: "refusal"; readonly code: string; readonly retryAfterMs: number | undefined }
+  | { readonly kind: "gap"; readonly missed: number; readonly reason: string }
+  | { readonly kind: "other"; readonly type: string };
+
 export interface Dialect {
   /** Path and query of the WebSocket; `path` is that of the server's URL. */
   target(path: string, topic: string | undefined): string;
@@ -41,6 +48,10 @@ export interface Dialect {
   sent(data: Buffer, topic: string | undefined): Buffer;
   /** The message that arrives for it; undefined when that is not always the same: `check` is asked. */
   readonly arriving: ((data: Buffer, topic: string | undefined) => Buffer) | undefined;
+  /** What messages that carry data begin with, as far as is known; undefined where no others come. */
+  prefix(topic: string | undefined): Uint8Array | undefined;
+  /** What a message is that need not carry data. Throws an Error when it cannot be read. */
+  remark(payload: Uint8Array, topic: string | undefined): Remark;
   /** Throws an Error when `payload` is not what has to arrive as number `sequence` for `data`. */
   check(payload: Buffer, data: Buffer, sequence: number, greeter: Greeter): void;
 }
@@ -54,5 +65,7 @@ export const plain: Omit<Dialect, "sent" | "arriving"> = {
   hello: () => undefined,
   greeted: () => true,
   isGreeted: () => false,
+  prefix: () => undefined,
+  remark: () => ({ kind: "data" }),
   check() {},
 };

@@ -1,7 +1,7 @@
 /** Millrace's own protocol, in both formats; see docs/protocol.md. Offsets must grow by one with every message. */
 import { Buffer } from "node:buffer";
 import { Packr } from "msgpackr";
-import { type Dialect, type Greeter, plain } from "./dialect.ts";
+import { type Dialect, type Greeter, plain, type Remark } from "./dialect.ts";
 
 const SUBSCRIBE_ID = 1;
 
@@ -34,7 +34,8 @@ function speak(format: Format): Dialect {
         return false;
       }
       if (message["type"] !== "ack" || message["id"] !== SUBSCRIBE_ID) {
-        throw new Error(`a ${message["type"]} came instead of the ack of the subscription`);
+        const code = message["code"] === undefined ? "" : ` (${message["code"]})`;
+        throw new Error(`a ${message["type"]}${code} came instead of the ack of the subscription`);
       }
       greeter.subscription = { epoch: message["epoch"], offset: Number(message["offset"]) };
       return true;
@@ -46,14 +47,36 @@ function speak(format: Format): Dialect {
           : { type: "publish", topic, data: data.toString() },
       ),
     arriving: undefined,
+    prefix(topic) {
+      const type = typeOfData(topic);
+      const example = format.encode(
+        topic === undefined ? { type, data: "" } : { type, topic, data: "", offset: 1, epoch: "" },
+      );
+      return example.subarray(0, example.indexOf(type) + type.length);
+    },
+    remark: (payload, topic) =>
+      remarkOf(format.decode(Buffer.from(payload.buffer, payload.byteOffset, payload.length)), topic),
     check: (payload, data, sequence, greeter) =>
       checkMessage(format.decode(payload), data, sequence, greeter),
   };
 }
 
+function typeOfData(topic: string | undefined): string {
+  return topic === undefined ? "echo" : "message";
+}
+
+function remarkOf(message: Fields, topic: string | undefined): Remark {
+  const { type, code, retryAfterMs, from, to, reason } = message;
+  if (type === typeOfData(topic)) return { kind: "data" };
+  if (type === "gap") return { kind: "gap", missed: Number(to) - Number(from) + 1, reason: String(reason) };
+  if (type !== "error") return { kind: "other", type: String(type) };
+  const wait = typeof retryAfterMs === "number" ? retryAfterMs : undefined;
+  return { kind: "refusal", code: String(code), retryAfterMs: wait };
+}
+
 function checkMessage(message: Fields, data: Buffer, sequence: number, greeter: Greeter): void {
   const { topic, subscription } = greeter;
-  const type = topic === undefined ? "echo" : "message";
+  const type = typeOfData(topic);
   if (message["type"] !== type || message["topic"] !== topic || message["data"] !== data.toString()) {
     throw new Error(`message ${sequence} arrived with other content`);
   }
