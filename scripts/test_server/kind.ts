@@ -1,0 +1,63 @@
+/**
+ * What kind of server this is, found out by trying: Millrace says so in its handshake or its welcome, an echo server gives
+ * back what it is sent, and of any other it is said what it did. Judges nothing.
+ */
+import { equalBytes } from "../conformance/exchange.ts";
+import { frame, Opcode, toBytes } from "../conformance/frame.ts";
+import type { Wire, WireEvent } from "../conformance/wire.ts";
+import { formats, type Reply } from "./speech.ts";
+
+/** How long a greeting may take; servers that greet do it at once. */
+const GREETING_MS = 300;
+const ECHO_MS = 2_000;
+const PROBE = "test-server probe";
+
+/** What the server is taken for. */
+export type Kind =
+  | { readonly name: "echo"; readonly greetings: number }
+  | { readonly name: "millrace"; readonly welcome: Reply }
+  | { readonly name: "unknown"; readonly why: string };
+
+/** Finds out on an open connection, which is of no use afterwards. */
+export async function recognize(wire: Wire, timeoutMs: number): Promise<Kind> {
+  const protocol = wire.head?.headers.get("sec-websocket-protocol") ?? "";
+  const isMillrace = formats.some(({ subprotocol }) => subprotocol === protocol);
+  await wire.until(() => wire.events.length > 0 || wire.over, isMillrace ? timeoutMs : GREETING_MS);
+  const [first] = wire.events;
+  const welcome = first === undefined ? undefined : readWelcome(first);
+  if (welcome !== undefined) return { name: "millrace", welcome };
+  if (isMillrace) return { name: "unknown", why: `it agreed on ${protocol} and sent no welcome` };
+  const answers: WireEvent[] = [];
+  // A server may lose or spoil one kind of message and still be an echo server.
+  for (const opcode of [Opcode.Text, Opcode.Binary]) {
+    const greetings = wire.events.length;
+    await wire.send(frame({ opcode, payload: PROBE }));
+    const echoed = () => wire.events.slice(greetings).some(isEcho);
+    await wire.until(() => echoed() || wire.over, Math.min(timeoutMs, ECHO_MS));
+    if (echoed()) return { name: "echo", greetings: opcode === Opcode.Text ? greetings : 0 };
+    answers.push(...wire.events.slice(greetings));
+    if (wire.over) break;
+  }
+  return { name: "unknown", why: `the server does not echo: ${whatItDid(wire, answers)}` };
+}
+
+function isEcho({ payload }: WireEvent): boolean {
+  return equalBytes(payload, toBytes(PROBE));
+}
+
+function readWelcome(event: WireEvent): Reply | undefined {
+  for (const format of formats) {
+    const reply = format.read(event);
+    if (reply?.type === "welcome" && "session" in reply && "heartbeatSeconds" in reply) return reply;
+  }
+  return undefined;
+}
+
+function whatItDid(wire: Wire, answers: readonly WireEvent[]): string {
+  const [first] = answers;
+  if (first !== undefined) return `it answered a message with another (${first.payload.length} bytes)`;
+  if (wire.serverClose !== undefined) {
+    return `it closed with ${wire.serverClose.code ?? "an empty close frame"} when it got a message`;
+  }
+  return wire.ended ? "it ended the connection when it got a message" : "it answered a message with nothing";
+}
