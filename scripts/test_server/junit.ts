@@ -3,7 +3,6 @@ import type { Report } from "./report.ts";
 import { groupOf, type Result } from "./test.ts";
 
 /** What XML 1.0 (section 2.2) has no way to write, escaped or not. */
-// deno-lint-ignore no-control-regex
 const NOT_XML = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",

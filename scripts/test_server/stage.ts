@@ -18,6 +18,14 @@ const TCP_END_MS = 2_000;
 /** The server refuses a handshake because of a limit, which it may. */
 export class AtLimit extends Finding {}
 
+/** What a line is to be able to do. */
+export interface LineOptions {
+  /** Carry bytes. */
+  readonly binary?: boolean;
+  /** The value of Sec-WebSocket-Extensions. */
+  readonly offer?: string;
+}
+
 /** One test's connections. */
 export class Stage {
   readonly settings: Settings;
@@ -37,10 +45,14 @@ export class Stage {
     return wire;
   }
 
-  /** Sends a handshake and waits for the head of the answer, whatever it says. */
-  async ask(options: RequestOptions = {}, resource?: string): Promise<Wire> {
+  /** Sends a handshake on a fresh connection and waits for the head of the answer, whatever it says. */
+  async ask(options?: RequestOptions, resource?: string): Promise<Wire> {
+    return await this.request(await this.connect(), options, resource);
+  }
+
+  /** As {@link ask}, on a connection that is there. */
+  async request(wire: Wire, options?: RequestOptions, resource?: string): Promise<Wire> {
     const { target, timeoutMs } = this.settings;
-    const wire = await this.connect();
     const at = resource === undefined ? target : { ...target, resource };
     await wire.write(request(at, requestOptions(this.settings, options)));
     await wire.until(() => wire.head !== undefined, timeoutMs);
@@ -65,7 +77,7 @@ export class Stage {
   }
 
   /** An open connection on which messages come back, past every greeting. */
-  async line(binary = false, offer?: string): Promise<Line> {
+  async line({ binary = false, offer }: LineOptions = {}): Promise<Line> {
     return await this.converse(dialectFor(this.kind, binary), offer);
   }
 

@@ -31,7 +31,7 @@ async function negotiated(stage: Stage): Promise<Passed> {
 }
 
 async function compressedLine(stage: Stage): Promise<Line> {
-  const line = await stage.line(false, OFFER);
+  const line = await stage.line({ offer: OFFER });
   if (line.wire.deflate === undefined) throw new Skip(NOT_OFFERED);
   line.compress();
   return line;

@@ -9,17 +9,12 @@ const SWITCHING = 101;
 async function open(stage: Stage): Promise<Passed> {
   const started = performance.now();
   const wire = await stage.connect();
-  wire.destroy();
   const connectMs = performance.now() - started;
-  const opened = await stage.ask();
-  const openMs = performance.now() - started - connectMs;
-  if (opened.head?.status !== SWITCHING) throw new Finding(handshakeProblem(opened) ?? "no 101");
-  return {
-    what: `open after ${openMs.toFixed(1)} ms, of which ${stage.settings.target.secure ? "TLS" : "TCP"} ${
-      connectMs.toFixed(1)
-    } ms`,
-    figures: { connectMs, openMs },
-  };
+  await stage.request(wire);
+  const openMs = performance.now() - started;
+  if (wire.head?.status !== SWITCHING) throw new Finding(handshakeProblem(wire) ?? "no 101");
+  const part = `${stage.settings.target.secure ? "TCP and TLS" : "TCP"} ${connectMs.toFixed(1)} ms`;
+  return { what: `open after ${openMs.toFixed(1)} ms, of which ${part}`, figures: { connectMs, openMs } };
 }
 
 async function accept(stage: Stage): Promise<Passed> {

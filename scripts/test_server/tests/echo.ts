@@ -14,7 +14,7 @@ const JSON_VALUE = {
 
 /** Sends one after the other, each when the one before has come back. */
 async function echoed(stage: Stage, payloads: readonly Payload[], binary = false): Promise<void> {
-  const line = await stage.line(binary);
+  const line = await stage.line({ binary });
   for (const payload of payloads) {
     await line.say(payload);
     await line.expect(payload);
