@@ -117,6 +117,7 @@ export function readCommand(args: readonly string[]): Command | "help" | { reado
       DEFAULTS.maxMessageBytes,
     ),
     topic: readTopic(values.topic ?? DEFAULTS.topic),
+    greetingMs: DEFAULTS.greetingMs,
     now: Date.now,
   };
   return { settings, tests, json: values.json === true, junit: values.junit };

@@ -4,10 +4,9 @@
  */
 import { frame, Opcode, toBytes } from "../conformance/frame.ts";
 import type { Wire, WireEvent } from "../conformance/wire.ts";
+import type { Settings } from "./settings.ts";
 import { formats, type Reply } from "./speech.ts";
 
-/** How long a greeting may take; servers that greet do it at once. */
-const GREETING_MS = 300;
 const ECHO_MS = 2_000;
 /** Of a length that no other answer is likely to have. */
 const PROBE = "test-server asks whether this is an echo server";
@@ -19,10 +18,10 @@ export type Kind =
   | { readonly name: "unknown"; readonly why: string };
 
 /** Finds out on an open connection, which is of no use afterwards. */
-export async function recognize(wire: Wire, timeoutMs: number): Promise<Kind> {
+export async function recognize(wire: Wire, { timeoutMs, greetingMs }: Settings): Promise<Kind> {
   const protocol = wire.head?.headers.get("sec-websocket-protocol") ?? "";
   const isMillrace = formats.some(({ subprotocol }) => subprotocol === protocol);
-  await wire.until(() => wire.events.length > 0 || wire.over, isMillrace ? timeoutMs : GREETING_MS);
+  await wire.until(() => wire.events.length > 0 || wire.over, isMillrace ? timeoutMs : greetingMs);
   const [first] = wire.events;
   const welcome = first === undefined ? undefined : readWelcome(first);
   if (welcome !== undefined) return { name: "millrace", welcome };
@@ -33,7 +32,9 @@ export async function recognize(wire: Wire, timeoutMs: number): Promise<Kind> {
     const greetings = wire.events.length;
     await wire.send(frame({ opcode, payload: PROBE }));
     const echoed = () => wire.events.slice(greetings).some(isEcho);
-    await wire.until(() => echoed() || wire.over, Math.min(timeoutMs, ECHO_MS));
+    await wire.until(() => wire.events.length > greetings || wire.over, Math.min(timeoutMs, ECHO_MS));
+    // What came may have been meant for somebody else.
+    await wire.until(() => echoed() || wire.over, greetingMs);
     if (echoed()) return { name: "echo", greetings: opcode === Opcode.Text ? greetings : 0 };
     answers.push(...wire.events.slice(greetings));
     if (wire.over) break;

@@ -45,7 +45,7 @@ const WORDS: Readonly<Record<Status, string>> = {
 const SERVERS: Readonly<Record<string, string>> = {
   echo: "an echo server",
   millrace: "Millrace",
-  unknown: "a server that does not give messages back",
+  unknown: "a server of unknown kind",
 };
 
 /** A label, and words beside it in lines of at most {@link LINE_CHARACTERS}. */

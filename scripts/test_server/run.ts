@@ -64,7 +64,7 @@ async function howFar(settings: Settings): Promise<Reach> {
     const wire = await stage.ask();
     const problem = handshakeProblem(wire);
     if (problem !== undefined) return only(Need.Link, problem);
-    return { need: Need.WebSocket, problem: "", kind: await recognize(wire, settings.timeoutMs) };
+    return { need: Need.WebSocket, problem: "", kind: await recognize(wire, settings) };
   } catch (error) {
     return only(Need.Tcp, messageOf(error));
   } finally {

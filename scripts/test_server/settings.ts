@@ -17,6 +17,8 @@ export interface Settings {
   readonly trust: Trust;
   /** How long to wait for one answer. */
   readonly timeoutMs: number;
+  /** How long a greeting may take after the 101; servers that greet do it at once. */
+  readonly greetingMs: number;
   /** How long latency is watched. */
   readonly durationMs: number;
   /** How many connections are opened at once. */
@@ -34,6 +36,7 @@ export interface Settings {
 /** What may be left out. */
 export const DEFAULTS = {
   timeoutMs: 5_000,
+  greetingMs: 300,
   durationMs: 2_000,
   connections: 20,
   messages: 1_000,

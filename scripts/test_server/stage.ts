@@ -104,9 +104,10 @@ export class Stage {
 
   /** Closes with `code` and waits for both the answer and the end of TCP. */
   async close(wire: Wire, code = 1000): Promise<void> {
+    const { timeoutMs } = this.settings;
     await wire.sendClose(code);
-    await wire.until(() => wire.over, this.settings.timeoutMs);
-    if (wire.serverClose !== undefined) await wire.until(() => wire.ended, TCP_END_MS);
+    await wire.until(() => wire.over, timeoutMs);
+    if (wire.serverClose !== undefined) await wire.until(() => wire.ended, Math.min(timeoutMs, TCP_END_MS));
   }
 
   destroy(): void {

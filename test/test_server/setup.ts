@@ -22,7 +22,7 @@ export function settingsFor(url: string, changes: Partial<Settings> = {}): Setti
     subprotocols: [],
     trust: { authorities: AUTHORITIES },
     now: Date.now,
-    timeoutMs: 5_000,
+    greetingMs: 100,
     durationMs: 200,
     messages: 200,
     maxMessageBytes: 131_072,
