@@ -5,6 +5,7 @@ import { handshakeProblem, type Stage } from "../stage.ts";
 import { Finding, Need, type Passed, Skip, type Test } from "../test.ts";
 
 const SWITCHING = 101;
+const REFUSED = "the handshake is not answered with 101; see connection.open";
 
 async function open(stage: Stage): Promise<Passed> {
   const started = performance.now();
@@ -18,14 +19,16 @@ async function open(stage: Stage): Promise<Passed> {
 }
 
 async function accept(stage: Stage): Promise<Passed> {
-  const problem = handshakeProblem(await stage.ask());
+  const wire = await stage.ask();
+  if (wire.head?.status !== SWITCHING) throw new Skip(REFUSED);
+  const problem = handshakeProblem(wire);
   if (problem !== undefined) throw new Finding(problem);
   return { what: "Upgrade, Connection and Sec-WebSocket-Accept are right" };
 }
 
 async function extras(stage: Stage): Promise<Passed> {
   const { head } = await stage.ask();
-  if (head?.status !== SWITCHING) throw new Skip("the handshake is refused; see connection.open");
+  if (head?.status !== SWITCHING) throw new Skip(REFUSED);
   const extension = readAnswer(head.headers.get("sec-websocket-extensions"), "");
   if (typeof extension === "string") throw new Finding(extension);
   const protocol = head.headers.get("sec-websocket-protocol");

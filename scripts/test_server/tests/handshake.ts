@@ -64,7 +64,7 @@ export const handshakeTests: readonly Test[] = [
     section: "RFC 6455, 4.2.2 and 4.4",
     onFailure: `A refusal must carry Sec-WebSocket-Version: 13, so that a client can try again. ${LIBRARY}`,
     quick: true,
-    need: Need.Link,
+    need: Need.WebSocket,
     run: unknownVersion,
   },
   {
@@ -73,7 +73,7 @@ export const handshakeTests: readonly Test[] = [
     section: "RFC 6455, 4.2.1",
     onFailure: LIBRARY,
     quick: true,
-    need: Need.Link,
+    need: Need.WebSocket,
     run: (stage) => refused(stage, { headers: { "Sec-WebSocket-Version": null } }),
   },
   {
@@ -84,7 +84,7 @@ export const handshakeTests: readonly Test[] = [
       "The key proves that the client means WebSocket and not a form or a script that was tricked. " +
       LIBRARY,
     quick: true,
-    need: Need.Link,
+    need: Need.WebSocket,
     run: (stage) => refused(stage, { headers: { "Sec-WebSocket-Key": null } }),
   },
   {
@@ -93,7 +93,7 @@ export const handshakeTests: readonly Test[] = [
     section: "RFC 6455, 4.2.1",
     onFailure: "Only GET may upgrade. Restrict the route to GET, in the server or in the proxy before it.",
     quick: true,
-    need: Need.Link,
+    need: Need.WebSocket,
     run: (stage) => refused(stage, { method: "POST", headers: { "Content-Length": "0" } }),
   },
   {
@@ -103,7 +103,7 @@ export const handshakeTests: readonly Test[] = [
     onFailure:
       "The request hangs or breaks something: give unknown paths a 404. Scanners ask for them all day.",
     quick: true,
-    need: Need.Link,
+    need: Need.WebSocket,
     run: otherPath,
   },
 ];
