@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type ConnectionOptions, rootCertificates } from "node:tls";
 import { setImmediate } from "node:timers/promises";
 import { clearTimeout, setTimeout } from "node:timers";
 import { closePayload, concat, frame, FrameReader, isControl, Opcode, type RawFrame, Rsv1 } from "./frame.ts";
@@ -24,6 +24,14 @@ export interface WireEvent {
   readonly payload: Uint8Array;
   /** Payload octets on the wire, before inflating. */
   readonly wireBytes: number;
+}
+
+/** Which certificates of the server are believed: by default those that the runtime believes. */
+export interface Trust {
+  /** PEM certificates of authorities that are believed besides. */
+  readonly authorities?: readonly string[];
+  /** Any certificate will do. */
+  readonly insecure?: boolean;
 }
 
 /** How TCP ended: still open, the server's FIN, its reset, or our own giving up. */
@@ -72,12 +80,12 @@ export class Wire {
   }
 
   /** Opens the TCP (or TLS) connection. Rejects with the runtime's error when that fails, or takes too long. */
-  static connect(target: Target, timeoutMs: number): Promise<Wire> {
+  static connect(target: Target, timeoutMs: number, trust: Trust = {}): Promise<Wire> {
     return new Promise((resolve, reject) => {
       const { host, port } = target;
-      // A server name is never an address (RFC 6066 section 3).
-      const name = isIP(host) === 0 ? { servername: host } : {};
-      const socket = target.secure ? connectTls({ host, port, ...name }) : connectTcp({ host, port });
+      const socket = target.secure
+        ? connectTls({ host, port, ...tlsOptions(host, trust) })
+        : connectTcp({ host, port });
       const timer = setTimeout(() => {
         reject(new Error(`no connection in ${timeoutMs} ms`));
         socket.destroy();
@@ -307,6 +315,16 @@ export class Wire {
       return "";
     }
   }
+}
+
+/** What `node:tls` is told about a server's name and whom to believe. */
+export function tlsOptions(host: string, { authorities, insecure }: Trust): ConnectionOptions {
+  return {
+    // A server name is never an address (RFC 6066 section 3).
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(authorities === undefined ? {} : { ca: [...rootCertificates, ...authorities] }),
+    rejectUnauthorized: insecure !== true,
+  };
 }
 
 function shortHex(bytes: Uint8Array): string {

@@ -76,6 +76,8 @@ class Connection {
   #deflate: { windowBits: number } | undefined;
   #kept: ReturnType<typeof createDeflateRaw> | undefined;
   #sending = Promise.resolve();
+  #count = 0;
+  #held: Buffer | undefined;
 
   constructor(socket: Socket, faults: ReadonlySet<Fault>) {
     this.#socket = socket;
@@ -209,8 +211,10 @@ class Connection {
     this.#opcode = 0;
     if (text && (this.#compressed || this.#has("UTF-8 checked at the end"))) this.#watch(message);
     if (text && !this.#has("no UTF-8 check") && !this.#utf8.whole) throw new Refusal(1007);
-    this.#echo(text && !this.#has("text comes back as binary") ? 1 : 2, message);
-    if (this.#has("echoes twice")) this.#echo(text ? 1 : 2, message);
+    const spoiled = this.#spoil(text ? 1 : 2, message);
+    if (spoiled === undefined) return;
+    this.#echo(text && !this.#has("text comes back as binary") ? 1 : 2, spoiled);
+    if (this.#has("echoes twice")) this.#echo(text ? 1 : 2, spoiled);
     for (const late of this.#latePongs.splice(0)) this.#send(10, late);
   }
 
@@ -225,6 +229,7 @@ class Connection {
   #ping(payload: Buffer): void {
     if (this.#has("ping not answered")) return;
     if (this.#has("pong after the message") && this.#opcode !== 0) this.#latePongs.push(payload);
+    else if (this.#has("pong with another payload")) this.#send(10, Buffer.from("pong"));
     else this.#send(10, this.#has("pong without payload") ? Buffer.alloc(0) : payload);
   }
 
@@ -240,6 +245,7 @@ class Connection {
     }
     const bad = this.#has("close reason sent not UTF-8") ? [0xff] : [];
     const echo = Buffer.from([...payload.subarray(0, 2), ...bad]);
+    if (this.#has("close code changed")) echo.writeUInt16BE(3999);
     if (!this.#has("close not echoed")) this.#send(8, echo);
     if (this.#has("close answered twice")) this.#send(8, echo);
     if (this.#has("close answered late by a message")) this.#send(1, Buffer.from("late"));
@@ -263,6 +269,24 @@ class Connection {
     if (!this.#has("TCP left open")) this.#sending.then(() => this.#socket.end());
   }
 
+  /** What becomes of whole messages before they are echoed; undefined when there is nothing to echo now. */
+  #spoil(opcode: number, message: Buffer): Buffer | undefined {
+    this.#count++;
+    if (this.#has("drops every tenth message") && this.#count % 10 === 0) return undefined;
+    if (this.#has("messages answered with another")) return Buffer.from("something else");
+    if (this.#has("large messages drop the connection") && message.length > 65_535) {
+      this.#done = true;
+      this.#socket.destroy();
+      return undefined;
+    }
+    if (this.#has("binary corrupted") && opcode === 2 && message.length > 200) message[200] = 0x3f;
+    if (!this.#has("swaps neighbours") || this.#count <= 10) return message;
+    const held = this.#held;
+    this.#held = held === undefined ? message : undefined;
+    if (held !== undefined) this.#echo(opcode, message);
+    return held;
+  }
+
   #echo(opcode: number, message: Buffer): void {
     if (this.#has("last byte wrong")) message[message.length - 1] = (message.at(-1) ?? 0) ^ 1;
     if (this.#has("answers in fragments")) {
@@ -271,6 +295,7 @@ class Connection {
       return this.#write(0, message.subarray(half), 0);
     }
     if (this.#deflate === undefined) return this.#send(opcode, message, this.#has("RSV sent") ? 4 : 0);
+    if (this.#has("garbage for compressed")) return this.#send(opcode, Buffer.alloc(8, 0xff), 4);
     if (!this.#has("context kept")) {
       const options = { ...FLUSHED, windowBits: this.#deflate.windowBits };
       return this.#send(opcode, deflateRawSync(message, options).subarray(0, -TAIL.length), 4);

@@ -3,12 +3,14 @@ import { createHash } from "node:crypto";
 
 /** What can be wrong with the server; "answers in fragments" is the one that is lawful. */
 export type Fault =
-  | "answers in fragments"
   | "accept hash wrong"
+  | "answers in fragments"
   | "any version accepted"
   | "bad window bits accepted"
+  | "binary corrupted"
   | "close answered late by a message"
   | "close answered twice"
+  | "close code changed"
   | "close codes not checked"
   | "close not echoed"
   | "close of one byte accepted"
@@ -17,28 +19,35 @@ export type Fault =
   | "context kept"
   | "continuation of nothing accepted"
   | "control frames fragmented"
+  | "drops every tenth message"
   | "echoes twice"
   | "extension not offered"
   | "fails by dropping TCP"
   | "fails with 1000"
   | "fragments mixed"
+  | "garbage for compressed"
   | "high bit of length ignored"
   | "keys not needed"
+  | "large messages drop the connection"
   | "last byte wrong"
   | "length cut to 16 bits"
   | "long control frames accepted"
   | "long lengths accepted"
   | "long lengths sent"
   | "masks its frames"
+  | "messages answered with another"
   | "no mask check"
   | "no UTF-8 check"
   | "ping not answered"
   | "pong after the message"
+  | "pong with another payload"
   | "pong without payload"
+  | "POST accepted"
   | "reserved opcodes ignored"
   | "RSV ignored"
   | "RSV of continuations ignored"
   | "RSV sent"
+  | "swaps neighbours"
   | "TCP left open"
   | "text comes back as binary"
   | "UTF-8 checked at the end"
@@ -64,7 +73,8 @@ export function answerHandshake(head: string, faults: ReadonlySet<Fault>): Hands
   }
   const key = headers.get("sec-websocket-key") ?? "";
   const connection = (headers.get("connection") ?? "").toLowerCase().split(/ *, */);
-  if (!/^GET \S+ HTTP\/1\.1$/.test(first) || headers.get("upgrade")?.toLowerCase() !== "websocket") {
+  const method = faults.has("POST accepted") ? /^\w+ \S+ HTTP\/1\.1$/ : /^GET \S+ HTTP\/1\.1$/;
+  if (!method.test(first) || headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return refuse("426 Upgrade Required");
   }
   if (!connection.includes("upgrade") || !headers.has("host")) return refuse("400 Bad Request");

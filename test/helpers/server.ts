@@ -179,11 +179,18 @@ export function spawnServer(engine: ProcessEngine, flags: readonly string[] = []
   return untilListening(runCommand(engine, ["--engine", engine, "--port", "0", ...flags]));
 }
 
+/** Starts a script that says where it listens. */
+export function spawnScript(
+  on: Runtime,
+  script: string,
+  flags: readonly string[] = [],
+): Promise<ServerProcess> {
+  return untilListening(runScript(on, script, flags));
+}
+
 /** Starts `bench/echo.ts`, an engine without the server above it, and waits until it listens. */
 export function spawnEcho(on: Runtime, engine: EngineName, deflate: DeflateMode): Promise<ServerProcess> {
-  return untilListening(
-    runScript(on, "bench/echo.ts", ["--engine", engine, "--port", "0", "--deflate", deflate]),
-  );
+  return spawnScript(on, "bench/echo.ts", ["--engine", engine, "--port", "0", "--deflate", deflate]);
 }
 
 /** A raw client that speaks JSON commands, past its welcome. */
