@@ -200,7 +200,8 @@ function printObjects(): void {
   rated.stop();
 }
 
-console.log("Time per check:\n");
+const options = readOptions();
+if (!options.json) console.log("Time per check:\n");
 const clockAlone: Cell = {
   name: "the clock alone",
   messages: CHECKS_PER_RUN,
@@ -210,10 +211,12 @@ const clockAlone: Cell = {
     return advanced;
   })],
 };
-await runTable([clockAlone, ...subjects().map(cellOf)], readOptions());
-console.log(`\nThe heap's growth per check, over ${HEAP_CHECKS} checks:\n`);
-printHeap();
-console.log(
-  `\nThe heap's growth per object, over ${INSTANCES} objects, without what holds them and without keys:\n`,
-);
-printObjects();
+await runTable([clockAlone, ...subjects().map(cellOf)], options);
+if (!options.json) {
+  console.log(`\nThe heap's growth per check, over ${HEAP_CHECKS} checks:\n`);
+  printHeap();
+  console.log(
+    `\nThe heap's growth per object, over ${INSTANCES} objects, without what holds them and without keys:\n`,
+  );
+  printObjects();
+}

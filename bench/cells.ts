@@ -132,6 +132,7 @@ function codec(name: string, runtime: string): Parameters {
 
 function* codecCells(): Iterable<Question> {
   for (const runtime of ["node", "bun", "deno"]) {
+    yield ask(1, "codec", { ...codec("a guard: messages and bytes", runtime), table: "bucket" }, ["codec"]);
     for (const name of CODEC_HEADLINES) {
       const isQuick = runtime !== "deno";
       yield ask(1, "codec", codec(name, runtime), ["codec"], isQuick ? ["codec"] : undefined);

@@ -3,6 +3,7 @@
  * takes from publish on one node to delivery on the other, what a delivery costs, and what publications cost a node that
  * has no subscriber for them. Fresh servers for every run, runs interleaved. It must never time a message itself.
  */
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -11,6 +12,8 @@ import { ServerProcess } from "../test/helpers/server_process.ts";
 import { canPin, runHelper, type Server, startServer } from "./child.ts";
 import type { ClusterJob, Dialect, Phase, PhaseOutcome } from "./cluster/job.ts";
 import { NODE_FLAGS, runtimes } from "./contender.ts";
+import { environmentOf } from "./environment.ts";
+import type { ResultLine, Sample } from "./result.ts";
 
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
@@ -21,6 +24,8 @@ const OTHER_NODE = [1_000, 5_000].map((rate): Phase => ({ rate, subscribersAt: 1
 const SAME_NODE: Phase = { rate: 5_000, subscribersAt: 0 };
 
 interface Contender {
+  /** In the results. */
+  readonly id: string;
   readonly name: string;
   readonly dialect: Dialect;
   command(redis: string): readonly string[];
@@ -30,6 +35,7 @@ const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 function millrace(name: string, ...flags: string[]): Contender {
   return {
+    id: "server-uws",
     name,
     dialect: "millrace",
     command: (redis) => [
@@ -42,6 +48,7 @@ function millrace(name: string, ...flags: string[]): Contender {
 function socketio(adapter: string): Contender {
   const program = ["node", ...NODE_FLAGS, file("contenders/socketio-redis.ts"), "--port", "{port}"];
   return {
+    id: `socketio-${adapter}`,
     name: `socket.io, ${adapter} adapter`,
     dialect: "socketio",
     command: (redis) => [...program, "--redis", redis, "--adapter", adapter],
@@ -115,20 +122,46 @@ function print(name: string, phase: Phase, outcomes: readonly PhaseOutcome[]): v
   console.log(`${name}, ${phase.rate}/s:\n  ${figures.join("\n  ")}\n  ${missing} not delivered`);
 }
 
-async function measure(runs: number, seconds: number): Promise<void> {
+/** A phase as a line of a results file: a whole server's cell, behind Redis on two nodes. */
+function sampleOf(
+  { id }: Contender,
+  { payloadBytes, topics }: Pick<ClusterJob, "payloadBytes" | "topics">,
+  outcome: PhaseOutcome,
+  run: number,
+): Sample {
+  const { delivered, p50, p99, published, rate } = outcome;
+  const parameters = { broker: "redis", nodes: 2, publicationsPerSecond: rate, topics, payloadBytes };
+  return {
+    kind: "sample",
+    cell: { workload: "server", parameters },
+    contender: id,
+    run,
+    failures: delivered === published ? [] : [`${published - delivered} of ${published} not delivered`],
+    figures: { p50Ms: p50, p99Ms: p99, offeredPerSecond: rate, deliveryRatio: delivered / published },
+  };
+}
+
+async function measure(runs: number, seconds: number, out: string | undefined): Promise<void> {
   if (!canPin) console.error("warning: not pinned (no taskset, or a single core); everybody shares cores");
   const job = {
     phases: [...OTHER_NODE, SAME_NODE],
     ...{ warmupSeconds: 0.5, seconds, topics: 16, publishers: 8, payloadBytes: 64 },
   };
+  const options = { warmupSeconds: job.warmupSeconds, seconds, load: "bun" } as const;
+  const lines: ResultLine[] = [environmentOf([], options, "measure:cluster")];
   const outcomes = new Map(contenders.map(({ name }) => [name, [] as PhaseOutcome[]]));
   for (let run = 0; run < runs; run++) {
     for (let i = 0; i < contenders.length; i++) {
       const contender = contenders[(i + run) % contenders.length] as Contender;
-      outcomes.get(contender.name)?.push(...await runOnce(contender, job));
+      const phases = await runOnce(contender, job);
+      outcomes.get(contender.name)?.push(...phases);
+      // What the idle node costs is another figure.
+      const toOthers = phases.filter(({ subscribersAt }) => subscribersAt === 1);
+      lines.push(...toOthers.map((phase) => sampleOf(contender, job, phase, run + 1)));
       console.error(`run ${run + 1}/${runs}: ${contender.name}`);
     }
   }
+  if (out !== undefined) writeFileSync(out, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   console.log(
     `${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}; ${runs} runs of ${seconds} s, ` +
       `${job.topics} topics, ${job.payloadBytes} bytes; median (least to most)`,
@@ -144,6 +177,11 @@ async function measure(runs: number, seconds: number): Promise<void> {
 }
 
 const { values } = parseArgs({
-  options: { runs: { type: "string", default: "5" }, seconds: { type: "string", default: "2" } },
+  options: {
+    runs: { type: "string", default: "5" },
+    seconds: { type: "string", default: "2" },
+    // The samples as lines of JSON, for npm run bench:report.
+    out: { type: "string" },
+  },
 });
-await measure(Number(values.runs), Number(values.seconds));
+await measure(Number(values.runs), Number(values.seconds), values.out);

@@ -1,4 +1,7 @@
-/** One cell of bench/codec.bench.ts in a process of its own: a sample for every codec in it. */
+/**
+ * One cell of a table of functions, bench/codec.bench.ts or another, in a process of its own: a sample for every contender
+ * in it.
+ */
 import { fileURLToPath } from "node:url";
 import { runHelper } from "./child.ts";
 import { runtimeCommand, runtimes } from "./contender.ts";
@@ -20,13 +23,15 @@ export async function takeCodecSamples(cell: Cell, run: number): Promise<Sample[
   const base = { kind: "sample", cell, run } as const;
   try {
     const runtime = Object.keys(runtimes).find((name) => name === cell.parameters["runtime"]) as Runtime;
-    const file = fileURLToPath(new URL("./codec.bench.ts", import.meta.url));
-    const flags = ["--json", "--quick", `--cell=${cell.parameters["name"]}`];
+    const { name: cellName, table = "codec" } = cell.parameters;
+    const file = fileURLToPath(new URL(`./${table}.bench.ts`, import.meta.url));
+    const flags = ["--json", "--quick", `--cell=${cellName}`];
     const answer = await runHelper([...runtimeCommand(runtime), file, ...flags], CORE, MOST_SECONDS);
     const { figures } = JSON.parse(answer) as Row;
-    return figures.map(({ name, nanoseconds }) => ({
+    return figures.map(({ name, nanoseconds }, at) => ({
       ...base,
-      contender: name === "ours" ? CODEC : name.replace("+", "-"),
+      // The first is ours, whatever it is called there.
+      contender: at === 0 ? CODEC : name.replace("+", "-"),
       failures: [],
       figures: { nsPerMessage: nanoseconds },
     }));

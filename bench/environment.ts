@@ -16,8 +16,12 @@ import type { RunOptions } from "./run.ts";
 const PACKAGES = ["ws", "bufferutil", "socket.io", "uWebSockets.js", "mitata"];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-/** The first line of a run's file, but for what was planned. */
-export function environmentOf(contenders: readonly Contender[], options: RunOptions): Environment {
+/** The first line of a run's file, but for what was planned; `script` is the npm script that measures. */
+export function environmentOf(
+  contenders: readonly Contender[],
+  options: RunOptions,
+  script = "bench",
+): Environment {
   return {
     kind: "environment",
     startedAt: new Date().toISOString(),
@@ -28,7 +32,7 @@ export function environmentOf(contenders: readonly Contender[], options: RunOpti
     commit: output("git", ["-C", ROOT, "rev-parse", "HEAD"]),
     dirty: output("git", ["-C", ROOT, "status", "--porcelain"]) !== "",
     versions: versionsOf(contenders),
-    command: ["npm run bench --", ...process.argv.slice(2)].join(" "),
+    command: [`npm run ${script} --`, ...process.argv.slice(2)].join(" "),
     settings: settingsOf(options),
   };
 }

@@ -195,9 +195,10 @@ async function main(args: string[]): Promise<void> {
   const observations = await observeAll(seconds);
   const functions: FunctionTimes[] = [];
   for (const name of PROFILED) functions.push(await profile(name, seconds));
+  const options = { warmupSeconds: WARMUP_SECONDS, seconds, load: "bun" } as const;
+  const { command, commit } = environmentOf([], options, "bench:profile");
   const evidence: Evidence = {
-    command: ["npm run bench:profile --", ...args].join(" "),
-    commit: environmentOf([], { warmupSeconds: WARMUP_SECONDS, seconds, load: "bun" }).commit,
+    ...{ command, commit },
     ...{ connections: CONNECTIONS, payloadBytes: PAYLOAD_BYTES, observations, functions },
   };
   mkdirSync(dirname(values.out), { recursive: true });

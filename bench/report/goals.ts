@@ -200,11 +200,17 @@ export const goals: readonly Goal[] = [
   },
   {
     about: "token bucket",
-    goal: "at most 50 ns a check",
+    goal: "at most 50 ns for the check of a message, two buckets, without the clock",
     measure(summary) {
-      const [cell] = summary.cellsWhere("codec", { name: "token bucket" });
-      const spread = summary.spread(cell, "codec", "nsPerMessage");
-      return spread && { text: `${formatNumber(spread.median)} ns`, isMet: spread.median <= CHECK_NS };
+      const checks = summary.cellsWhere("codec", { table: "bucket" }).flatMap((cell) => {
+        const spread = summary.spread(cell, "codec", "nsPerMessage");
+        return spread === undefined ? [] : [{ runtime: cell.parameters["runtime"], ns: spread.median }];
+      });
+      if (checks.length === 0) return undefined;
+      return {
+        text: checks.map(({ runtime, ns }) => `${formatNumber(ns)} ns on ${runtime}`).join(", "),
+        isMet: checks.every(({ ns }) => ns <= CHECK_NS),
+      };
     },
   },
   {

@@ -12,15 +12,16 @@ import type { Environment } from "../result.ts";
 import type { Report } from "./document.ts";
 import { toHtml } from "./html.ts";
 import { toMarkdown } from "./markdown.ts";
-import { parseResults } from "./results.ts";
+import { parseResults, type Results, withAdded } from "./results.ts";
 import { makeReport } from "./sections.ts";
 import { standaloneSvg } from "./svg.ts";
 
 const HELP = `Turns the results of a benchmark into a report.
 
-npm run bench:report -- FILE [--evidence FILE] [--out FOLDER]
+npm run bench:report -- FILE [MORE...] [--evidence FILE] [--out FOLDER]
 
   FILE             JSON lines, as a run writes them
+  MORE             runs on the same machine, of which cells that FILE does not have are added
   --evidence FILE  where contenders spend their time, as npm run bench:profile writes it
   --out FOLDER     where index.html, README.md, its drawings and the raw data go;
                    bench/reports/<date>-<cpu>/ unless given
@@ -55,7 +56,7 @@ function copyInto(folder: string, name: string, file: string): void {
 
 /** Returns the exit code. */
 function main(args: readonly string[]): number {
-  let file: string;
+  let files: readonly string[];
   let out: string | undefined;
   let evidenceFile: string | undefined;
   try {
@@ -72,8 +73,8 @@ function main(args: readonly string[]): number {
       console.log(HELP);
       return 0;
     }
-    if (positionals.length !== 1) throw new RangeError("expected one results file");
-    file = resolve(positionals[0] as string);
+    if (positionals.length === 0) throw new RangeError("expected a results file");
+    files = positionals.map((path) => resolve(path));
     out = values.out;
     evidenceFile = values.evidence && resolve(values.evidence);
   } catch (error) {
@@ -81,14 +82,15 @@ function main(args: readonly string[]): number {
     return WRONG_USE;
   }
   try {
-    const results = parseResults(readFileSync(file, "utf8"), file);
+    const [first, ...others] = files.map((file) => parseResults(readFileSync(file, "utf8"), file));
+    const results = withAdded(first as Results, others); // there is at least one
     const reports = fileURLToPath(new URL("../reports/", import.meta.url));
     const folder = resolve(out ?? join(reports, folderName(results.environment)));
     const evidence = evidenceFile === undefined
       ? undefined
       : JSON.parse(readFileSync(evidenceFile, "utf8")) as Evidence;
     writeReport(makeReport(results, evidence), folder);
-    copyInto(folder, RAW_DATA, file);
+    files.forEach((file, at) => copyInto(folder, at === 0 ? RAW_DATA : `results-${at + 1}.jsonl`, file));
     if (evidenceFile !== undefined) copyInto(folder, RAW_EVIDENCE, evidenceFile);
     console.log(`${folder}: index.html, README.md, drawings and raw data`);
     return 0;

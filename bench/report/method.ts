@@ -28,7 +28,7 @@ const MEBIBYTE = 1024 * 1024;
 
 /** Method, settings, machine, failures, what was not run, and the command. */
 export function methodSection(summary: Summary): Block[] {
-  const { environment } = summary.results;
+  const { added = [], environment } = summary.results;
   const { cpu, cores, memoryBytes, kernel, commit, dirty, startedAt, settings, versions } = environment;
   const names = [...new Set(summary.results.samples.map(({ contender }) => contender))];
   return [
@@ -57,8 +57,11 @@ export function methodSection(summary: Summary): Block[] {
     ...notRun(summary),
     heading("Do it again"),
     paragraph("On a machine with two cores or more, in a checkout of the commit above, after `npm install`:"),
-    code(`${environment.command}\nnpm run bench:report -- results.jsonl`),
-    paragraph("The raw data is `results.jsonl`, beside this page."),
+    code([environment.command, ...added.map(({ command }) => command)].join("\n")),
+    ...added.map((other) =>
+      paragraph(`The cells of \`${other.command}\` were added, measured at commit \`${other.commit}\`.`)
+    ),
+    paragraph("`npm run bench:report` makes this page of the raw data beside it, `results.jsonl`."),
   ];
 }
 
@@ -94,9 +97,14 @@ function failed(summary: Summary): Block[] {
 
 function notRun(summary: Summary): Block[] {
   const { notRun: cells = [], unavailable = {} } = summary.results.environment;
+  // What a later run of the same file has measured is not left out.
+  const missing = cells.map((entry) => ({
+    ...entry,
+    contenders: entry.contenders.filter((name) => summary.samples(entry.cell, name).length === 0),
+  })).filter(({ contenders }) => contenders.length > 0);
   const rows = [
     ...Object.entries(unavailable).map(([name, reason]) => ["everything", noteOf(name).label, reason]),
-    ...cells.map(({ cell, contenders, reason }) => [
+    ...missing.map(({ cell, contenders, reason }) => [
       describeCell(cell),
       contenders.map((name) => noteOf(name).label).join(", "),
       reason,

@@ -9,6 +9,8 @@ import { type Spread, spreadOf } from "./statistics.ts";
 /** All lines of a file by what they are. */
 export interface Results {
   readonly environment: Environment;
+  /** Of runs whose cells were added. */
+  readonly added?: readonly Environment[];
   readonly samples: readonly Sample[];
 }
 
@@ -29,6 +31,28 @@ export function parseResults(text: string, name = "results"): Results {
   }
   if (environment === undefined) throw new RangeError(`${name}: no line of kind "environment"`);
   return { environment, samples };
+}
+
+/**
+ * Adds the cells of other runs on the same machine that the first one does not have. Throws a RangeError for another
+ * machine's: figures from two machines do not belong into one report.
+ */
+export function withAdded(first: Results, others: readonly Results[]): Results {
+  const known = new Set(first.samples.map(({ cell }) => cellKey(cell)));
+  for (const { environment: { cpu, kernel } } of others) {
+    const { environment } = first;
+    if (cpu !== environment.cpu || kernel !== environment.kernel) {
+      throw new RangeError(
+        `measured on ${cpu} with ${kernel}, not on ${environment.cpu} with ${environment.kernel}`,
+      );
+    }
+  }
+  const samples = others.flatMap((other) => other.samples.filter(({ cell }) => !known.has(cellKey(cell))));
+  return {
+    environment: first.environment,
+    added: others.map(({ environment }) => environment),
+    samples: [...first.samples, ...samples],
+  };
 }
 
 /** Undefined for the summaries that `npm run measure` adds to its samples. */

@@ -22,10 +22,10 @@ import { toMarkdown } from "../../bench/report/markdown.ts";
 import type { Evidence } from "../../bench/profile/evidence.ts";
 import { systemCallsOf, timeSharesOf } from "../../bench/profile/perf.ts";
 import { topSelfTimes } from "../../bench/profile/self_time.ts";
-import { parseResults, standingOf, Summary } from "../../bench/report/results.ts";
+import { parseResults, standingOf, Summary, withAdded } from "../../bench/report/results.ts";
 import { makeReport } from "../../bench/report/sections.ts";
 import { spreadOf } from "../../bench/report/statistics.ts";
-import type { Cell, Sample } from "../../bench/result.ts";
+import type { Cell, Environment, Sample } from "../../bench/result.ts";
 import { environment, fullResults, type Plan, samplesOf, toText } from "./report_data.ts";
 
 const RATE = "messagesPerCpuSecond";
@@ -338,6 +338,27 @@ describe("what perf prints", () => {
 
   it("is refused when there are no samples in it", () => {
     assertThrows(() => timeSharesOf("# nothing"), RangeError, "no samples");
+  });
+});
+
+describe("runs that are added", () => {
+  const run = (cell: Cell, other: Partial<Environment> = {}) =>
+    parseResults(
+      toText([
+        { ...environment, ...other },
+        ...samplesOf([{ cell, figure: "p99Ms", truth: { a: 1 } }], 1, 0),
+      ]),
+    );
+  const one: Cell = { workload: "echo", parameters: { connections: 1 } };
+  const server: Cell = { workload: "server", parameters: { nodes: 2 } };
+
+  it("bring cells that the first one does not have", () => {
+    const { added, samples } = withAdded(run(one), [run(one), run(server)]);
+    assertEquals([samples.length, added?.length], [10, 2]);
+  });
+
+  it("are refused when they are of another machine", () => {
+    assertThrows(() => withAdded(run(one), [run(server, { cpu: "another" })]), RangeError, "another");
   });
 });
 

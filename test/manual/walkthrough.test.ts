@@ -41,8 +41,11 @@ describe("a page that is followed command by command in a fresh clone", { skip: 
 
   const needed = ["nginx", "redis-server"].map(whyMissing).find((reason) => reason !== false) ?? false;
 
-  it("docs/tutorial.md leads to a subscriber that survives its node", { skip: needed }, () =>
-    followed("docs/tutorial.md"));
+  it(
+    "docs/tutorial.md leads to a subscriber that survives its node",
+    { skip: needed },
+    () => followed("docs/tutorial.md"),
+  );
 
   it("docs/http.md publishes and operates over HTTP", () => followed("docs/http.md"));
 

@@ -28,7 +28,11 @@ class Terminal {
   #heard = (): void => {};
 
   constructor(command: string, folder: string) {
-    this.child = spawn("bash", ["-c", command], { cwd: folder, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn("bash", ["-c", command], {
+      cwd: folder,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on("data", (chunk: unknown) => {
         this.printed += String(chunk);
@@ -93,7 +97,9 @@ export async function follow(
     else if (verb === "file") writeFileSync(join(folder, name), text);
     else if (verb === "run") {
       output = await run(`${assignments}${text}`, folder);
-      assignments += text.split("\n").filter((line) => ASSIGNMENT.test(line)).map((line) => `${line}\n`).join("");
+      assignments += text.split("\n").filter((line) => ASSIGNMENT.test(line)).map((line) => `${line}\n`).join(
+        "",
+      );
     } else if (verb === "printed") {
       if (!patternOf(text).test(output)) throw new Error(`expected ${text}\nwhat came: ${output}`);
     } else if (ready !== undefined) {
