@@ -3,13 +3,13 @@
  * case, and that whoever is woken finds its entry in the manual.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
-import { parse } from "yaml";
 import { findProgram, whyMissing } from "../../scripts/debian.ts";
+import { flagName } from "../../server/config.ts";
+import { optionNames } from "../../server/options.ts";
+import { pathOf, readText, readYaml } from "../helpers/deployment.ts";
 import { prometheusFolder } from "../helpers/prometheus.ts";
 import { runtime } from "../helpers/runtime.ts";
 
@@ -31,10 +31,11 @@ interface Cases {
   }[];
 }
 
-const read = (name: string): string => readFileSync(join(prometheusFolder, name), "utf8");
-const alerts = (parse(read("alerting.rules.yml")) as Rules).groups.flatMap(({ rules }) => rules);
-const cases = (parse(read("rules.test.yml")) as Cases).tests;
-const manual = readFileSync(fileURLToPath(new URL("../../docs/monitoring.md", import.meta.url)), "utf8");
+const ALERTING = "deploy/prometheus/alerting.rules.yml";
+const RECORDING = "deploy/prometheus/recording.rules.yml";
+const alerts = readYaml<Rules>(ALERTING).groups.flatMap(({ rules }) => rules);
+const cases = readYaml<Cases>("deploy/prometheus/rules.test.yml").tests;
+const manual = readText("docs/monitoring.md");
 
 /** The entry of an alert in the manual, without its heading; undefined when there is none. */
 function entryOf(alert: string): string | undefined {
@@ -105,18 +106,36 @@ describe("an alert", () => {
 
 describe("the rules", () => {
   it("ask for metrics that the server has, and for series that a rule records", () => {
-    const documented = readFileSync(fileURLToPath(new URL("../../docs/metrics.md", import.meta.url)), "utf8");
-    const recorded = (parse(read("recording.rules.yml")) as { groups: { rules: { record: string }[] }[] })
-      .groups.flatMap(({ rules }) => rules.map(({ record }) => record));
-    const asked = [read("alerting.rules.yml"), read("recording.rules.yml")].flatMap((
-      text,
-    ) => [...text.matchAll(/(?<=[\s(/])((?:[a-z]+:)?(?:millrace|process)_\w+(?::\w+)?)(?=[\s{[,)])/g)]).map((
-      [name],
-    ) => name);
+    const documented = readText("docs/metrics.md");
+    const recorded = readYaml<{ groups: { rules: { record: string }[] }[] }>(RECORDING).groups
+      .flatMap(({ rules }) => rules.map(({ record }) => record));
+    const series = /(?<=[\s(/])((?:[a-z]+:)?(?:millrace|process)_\w+(?::\w+)?)(?=[\s{[,)])/g;
+    const asked = [...(readText(ALERTING) + readText(RECORDING)).matchAll(series)].map(([name]) => name);
     assertGreater(asked.length, 30);
     for (const name of asked) {
       const isRecorded = recorded.includes(name);
       assert(isRecorded || documented.includes(`\`${name.replace(/_bucket$/, "")}\``), name);
+    }
+  });
+});
+
+describe("docs/monitoring.md and docs/deployment.md", () => {
+  const pages = ["docs/monitoring.md", "docs/deployment.md"];
+
+  it("link to pages that there are", () => {
+    const links = pages.flatMap((page) => [...readText(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)]);
+    assertGreater(links.length, 2);
+    for (const [, link = ""] of links) assert(existsSync(pathOf(`docs/${link}`)), link);
+  });
+
+  it("name options, alerts and metrics that there are", () => {
+    const documented = readText("docs/metrics.md");
+    const flags = new Set(optionNames.map((name) => `--${flagName(name)}`));
+    const names = /(?<=`)--[a-z-]+(?=[` ])|(?<!\w)(?:millrace_\w+|Millrace[A-Z]\w+)/g;
+    for (const [name] of manual.matchAll(names)) {
+      const isKnown = flags.has(name) || documented.includes(`\`${name}\``) ||
+        alerts.some(({ alert }) => alert === name);
+      assert(isKnown, name);
     }
   });
 });

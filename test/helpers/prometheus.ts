@@ -1,14 +1,14 @@
 /** A Prometheus of a test's own, with the configuration in deploy/ and its times cut to fractions of a second. */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { findProgram } from "../../scripts/debian.ts";
+import { pathOf, readYaml } from "./deployment.ts";
 import { ServerProcess } from "./server_process.ts";
 
 /** Where the configuration is. */
-export const prometheusFolder = fileURLToPath(new URL("../../deploy/prometheus/", import.meta.url));
+export const prometheusFolder = pathOf("deploy/prometheus");
 
 /** How often it scrapes and evaluates here. */
 export const SCRAPE_INTERVAL_MS = 100;
@@ -46,7 +46,7 @@ export class Prometheus {
   /** Starts it with these targets; `scrape` is added to the scrape configuration. */
   static async start(groups: readonly TargetGroup[], scrape: Record<string, unknown>): Promise<Prometheus> {
     const folder = mkdtempSync(join(tmpdir(), "millrace-prometheus-"));
-    const config = parse(readFileSync(join(prometheusFolder, "prometheus.yml"), "utf8")) as PrometheusConfig;
+    const config = readYaml<PrometheusConfig>("deploy/prometheus/prometheus.yml");
     const interval = `${SCRAPE_INTERVAL_MS}ms`;
     const quick = { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval };
     const [first] = config.scrape_configs;
