@@ -65,9 +65,8 @@ describe("the Dockerfile", () => {
   });
 
   it("copies what is there and what its .dockerignore lets through, and nothing else is let through", () => {
-    const copied = [...dockerfile.matchAll(/^COPY (?!--from=)(.*) \S+$/gm)].flatMap(([, names = ""]) =>
-      names.split(" ")
-    ).concat("LICENSE");
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from=)(.*) \S+$/gm)]
+      .flatMap(([, names = ""]) => names.split(" "));
     for (const name of copied) assert(existsSync(pathOf(name)), name);
     const allowed = readText("deploy/docker/Dockerfile.dockerignore").split("\n")
       .filter((line) => line.startsWith("!")).map((line) => line.slice(1));
@@ -117,6 +116,17 @@ describe("the Compose file", () => {
       if (name !== "nginx") assertEquals(ports.filter((port) => !port.startsWith("127.0.0.1:")), [], name);
       if (name.startsWith("node")) assertEquals([read_only, cap_drop], [true, ["ALL"]]);
     }
+  });
+
+  it("mounts the dashboard where Grafana is told to look for it", () => {
+    const { providers } = readYaml<{ providers: { options: { path: string } }[] }>(
+      "deploy/grafana/provisioning/dashboards/millrace.yml",
+    );
+    const mounted = compose.services["grafana"]?.volumes ?? [];
+    assertEquals(
+      providers.map(({ options }) => `../grafana/dashboards:${options.path}:ro`),
+      mounted.slice(1, 2),
+    );
   });
 
   it("scrapes and proxies the nodes that there are", () => {
