@@ -16,7 +16,8 @@ export interface DebianProgram {
 }
 
 export const debianPrograms: readonly DebianProgram[] = [
-  { program: "promtool", package: "prometheus", neededFor: "what promtool says of the metrics" },
+  { program: "promtool", package: "prometheus", neededFor: "metrics, alerts and dashboard with Prometheus" },
+  { program: "systemd-analyze", package: "systemd", neededFor: "what systemd says of its unit" },
   { program: "redis-server", package: "redis-server", neededFor: "the Redis broker" },
   { program: "nats-server", package: "nats-server", neededFor: "the NATS broker" },
   { program: "nginx", package: "nginx libnginx-mod-nchan", neededFor: "the benchmark of nchan" },

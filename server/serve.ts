@@ -22,6 +22,7 @@ import { Router } from "./http/router.ts";
 import { createRoutes } from "./http/routes.ts";
 import { Hub } from "./hub/hub.ts";
 import { SlowConsumers } from "./limits/slow_consumers.ts";
+import { chainExpirySeconds } from "./observe/certificate.ts";
 import { Counters } from "./observe/counters.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
@@ -64,6 +65,12 @@ export interface Server {
   close(): Promise<void>;
 }
 
+interface Running {
+  listener: Listener | undefined;
+  closing: Promise<void> | undefined;
+  certificateExpirySeconds: number | undefined;
+}
+
 /**
  * Starts a server.
  * @throws {OptionsError} for options that cannot be used
@@ -82,10 +89,7 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     timeoutSeconds: options.heartbeatTimeoutSeconds,
     clock,
   });
-  const running: { listener: Listener | undefined; closing: Promise<void> | undefined } = {
-    listener: undefined,
-    closing: undefined,
-  };
+  const running: Running = { listener: undefined, closing: undefined, certificateExpirySeconds: undefined };
   const sessions = new Set<Session>();
   const delivery = new EngineDelivery(counters);
   const traffic = options.dashboard ? new TopicTraffic(delivery, counters) : undefined;
@@ -118,6 +122,12 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
       queuedBytes,
       slowConsumers: () => slow.count,
       ready: () => readiness() === Readiness.Ready,
+      brokerAvailable: () => hub.isAvailable,
+      certificateExpirySeconds: () => running.certificateExpirySeconds,
+    },
+    limits: {
+      connections: options.maxConnections === 0 ? undefined : options.maxConnections,
+      queuedBytes: options.maxQueuedBytes,
     },
   });
   const sources = { hub, counters, slow, clock, log, connections: sessions, queuedBytes, readiness };
@@ -169,6 +179,8 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
   }
   const { listener } = running;
   delivery.listener = listener;
+  const readExpiry = () => running.certificateExpirySeconds = chainExpirySeconds(options.tlsCert);
+  if (options.tlsCert !== "") readExpiry();
   const shutDown = async () => {
     log.info({ connections: sessions.size }, "shutting down");
     await drain.start();
@@ -190,7 +202,12 @@ export async function serve(given: Partial<Options> = {}, surroundings: Surround
     url: listener.url + options.path,
     engine: engine.name,
     reload() {
-      if (options.tlsCert !== "") reload("certificate", () => listener.reloadTls());
+      if (options.tlsCert !== "") {
+        reload("certificate", () => {
+          listener.reloadTls();
+          readExpiry();
+        });
+      }
       reload("keys", () => guards.reload());
       for (const session of sessions) session.keysReloaded();
     },

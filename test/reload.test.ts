@@ -8,6 +8,7 @@ import { connect } from "node:tls";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertNotEquals } from "@std/assert";
+import { askRaw } from "./helpers/http.ts";
 import { Opcode, RawClient } from "./helpers/raw_client.ts";
 import { joinRaw, processEngines, spawnServer, stopProcesses, whyNotAsProcess } from "./helpers/server.ts";
 
@@ -22,6 +23,17 @@ async function fingerprint(url: string): Promise<string> {
   socket.destroy();
   return fingerprint256;
 }
+
+/** What the metrics say about when the certificate expires, in seconds since 1970. */
+async function expirySeconds(url: string): Promise<number> {
+  const { text } = await askRaw(url, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  return Number(/^millrace_tls_certificate_expiry_timestamp_seconds (\d+)$/m.exec(text)?.[1]);
+}
+
+const expiries = {
+  localhost: Date.UTC(2126, 9, 29, 15, 50, 15) / 1000,
+  renewed: Date.UTC(2126, 9, 29, 17, 25, 32) / 1000,
+} as const;
 
 for (const engine of processEngines) {
   describe(`SIGHUP on ${engine}`, { skip: whyNotAsProcess(engine) }, () => {
@@ -49,15 +61,18 @@ for (const engine of processEngines) {
       };
       const client = await joinRaw(server.url);
       const before = await fingerprint(server.url);
+      assertEquals(await expirySeconds(server.url), expiries.localhost);
       install("renewed");
       writeFileSync(file("api.keys"), "the-second-key-of-all\n");
       await reloaded(1, "keys reloaded");
       const renewed = await fingerprint(server.url);
       assertNotEquals(renewed, before);
+      assertEquals(await expirySeconds(server.url), expiries.renewed);
       writeFileSync(file("tls.cert.pem"), "no certificate");
       writeFileSync(file("api.keys"), "short\n");
       await reloaded(1, "keys not reloaded");
       assertEquals(await fingerprint(server.url), renewed);
+      assertEquals(await expirySeconds(server.url), expiries.renewed);
       client.send(Opcode.Text, JSON.stringify({ type: "ping", id: 1 }));
       assertEquals((await client.receiveTexts(2))[1], `{"type":"pong","id":1}`);
       await (await joinRaw(server.url)).close();

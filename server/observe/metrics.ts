@@ -23,11 +23,22 @@ export interface Gauges {
   /** Connections with a backlog. */
   slowConsumers(): number;
   ready(): boolean;
+  /** Whether the broker can be reached; always, where it is this process. */
+  brokerAvailable(): boolean;
+  /** When the TLS certificate in use expires, in seconds since 1970; undefined without TLS. */
+  certificateExpirySeconds(): number | undefined;
+}
+
+/** What the gauges must not pass; undefined for no limit. */
+export interface Limits {
+  readonly connections: number | undefined;
+  readonly queuedBytes: number;
 }
 
 export interface MetricsSettings {
   readonly counters: Counters;
   readonly gauges: Gauges;
+  readonly limits: Limits;
   readonly engine: string;
   readonly runtime: string;
   readonly version: string;
@@ -84,7 +95,8 @@ export function createMetrics(settings: MetricsSettings): Metrics {
   };
 }
 
-function addState(families: Families, { gauges, engine, runtime, version }: MetricsSettings): void {
+function addState(families: Families, settings: MetricsSettings): void {
+  const { gauges, limits, engine, runtime, version } = settings;
   families.gauges(
     "millrace_build_info",
     "Always 1; the labels say what runs.",
@@ -96,13 +108,33 @@ function addState(families: Families, { gauges, engine, runtime, version }: Metr
     "1 while new connections are welcome, 0 while the server drains or has no broker.",
     () => Number(gauges.ready()),
   );
+  families.gauge(
+    "millrace_broker_available",
+    "1 while the broker can be reached.",
+    () => Number(gauges.brokerAvailable()),
+  );
   families.gauges("millrace_connections", "Open connections.", ["engine", "format"], function* () {
     for (const [format, count] of gauges.connections()) yield [{ engine, format }, count];
   });
+  families.gauge(
+    "millrace_max_connections",
+    "How many connections may be open; no sample where there is no limit.",
+    () => limits.connections,
+  );
   families.gauge("millrace_topics", "Topics with a subscriber on this node.", () => gauges.topics());
   families.gauge("millrace_subscriptions", "Subscriptions of all connections.", () => gauges.subscriptions());
   families.gauge("millrace_queued_bytes", "Bytes that wait for all connections.", () => gauges.queuedBytes());
+  families.gauge(
+    "millrace_max_queued_bytes",
+    "How many bytes may wait before the slowest connections are cut.",
+    () => limits.queuedBytes,
+  );
   families.gauge("millrace_slow_consumers", "Connections with a backlog.", () => gauges.slowConsumers());
+  families.gauge(
+    "millrace_tls_certificate_expiry_timestamp_seconds",
+    "When the TLS certificate in use expires, since 1970; no sample without TLS.",
+    () => gauges.certificateExpirySeconds(),
+  );
 }
 
 function addTraffic(families: Families, counters: Counters): void {

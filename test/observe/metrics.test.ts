@@ -9,7 +9,7 @@ import { findProgram, whyMissing } from "../../scripts/debian.ts";
 import { CloseCode } from "../../server/close.ts";
 import { Counters } from "../../server/observe/counters.ts";
 import { Families } from "../../server/observe/families.ts";
-import { createMetrics, type Gauges, type Metrics } from "../../server/observe/metrics.ts";
+import { createMetrics, type Gauges, type Limits, type Metrics } from "../../server/observe/metrics.ts";
 import { systemClock } from "../../server/clock.ts";
 import { formats } from "../../server/protocol/formats.ts";
 import { ManualClock } from "../helpers/manual_clock.ts";
@@ -23,17 +23,23 @@ const idle: Gauges = {
   queuedBytes: () => 0,
   slowConsumers: () => 0,
   ready: () => true,
+  brokerAvailable: () => true,
+  certificateExpirySeconds: () => undefined,
 };
+const limits: Limits = { connections: 100, queuedBytes: 1000 };
 
 interface Given {
   readonly counters?: Counters;
   readonly gauges?: Partial<Gauges>;
+  readonly limits?: Limits;
   readonly clock?: ManualClock;
 }
 
-function metricsOf({ counters = new Counters(), gauges = {}, clock = new ManualClock() }: Given): Metrics {
+function metricsOf(
+  { counters = new Counters(), gauges = {}, clock = new ManualClock(), ...given }: Given,
+): Metrics {
   const build = { engine: "ts", runtime, version: "1.2.3" };
-  return createMetrics({ counters, gauges: { ...idle, ...gauges }, clock, ...build });
+  return createMetrics({ counters, gauges: { ...idle, ...gauges }, limits, clock, ...build, ...given });
 }
 
 /** The samples of a scrape: `name{label="value"}` and the value. */
@@ -149,7 +155,7 @@ describe("the metrics", () => {
   it("say what the process uses, on every runtime", async () => {
     const metrics = createMetrics({
       ...{ counters: new Counters(), gauges: idle, clock: systemClock },
-      ...{ engine: "ts", runtime, version: "1.2.3" },
+      ...{ engine: "ts", runtime, version: "1.2.3", limits },
     });
     metrics.close();
     const samples = samplesOf(await metrics.text());
@@ -170,6 +176,19 @@ describe("the metrics", () => {
     const [open, max] = [read("process_open_fds"), samples.get("process_max_fds")];
     assert(open > 2, `${open} descriptors`);
     assert(max === undefined || open <= max, `${open} descriptors of ${max}`);
+  });
+
+  it("have the limits beside what they limit, and no sample for a limit that there is not", async () => {
+    const gauges = { brokerAvailable: () => false, certificateExpirySeconds: () => 4_000_000_000 };
+    const limited = samplesOf(await metricsOf({ gauges }).text());
+    assertEquals(limited.get("millrace_max_connections"), 100);
+    assertEquals(limited.get("millrace_max_queued_bytes"), 1000);
+    assertEquals(limited.get("millrace_broker_available"), 0);
+    assertEquals(limited.get("millrace_tls_certificate_expiry_timestamp_seconds"), 4_000_000_000);
+    const none = samplesOf(await metricsOf({ limits: { ...limits, connections: undefined } }).text());
+    assertEquals(none.get("millrace_max_connections"), undefined);
+    assertEquals(none.get("millrace_tls_certificate_expiry_timestamp_seconds"), undefined);
+    assertEquals(none.get("millrace_broker_available"), 1);
   });
 
   it("have no sample for a figure that cannot be had, and do not claim 0", async () => {
