@@ -32,7 +32,9 @@ interface Term {
 }
 
 /** The words behind `if` or `unless`, and which of them it was; undefined when a line has no condition. */
-export function conditionOf(args: readonly string[]): { words: readonly string[]; isNegated: boolean } | undefined {
+export function conditionOf(
+  args: readonly string[],
+): { words: readonly string[]; isNegated: boolean } | undefined {
   const at = args.findLastIndex((word) => word === "if" || word === "unless");
   return at === -1 ? undefined : { words: args.slice(at + 1), isNegated: args[at] === "unless" };
 }
@@ -83,12 +85,20 @@ function or(verdicts: readonly Verdict[]): Verdict {
 export function holds(args: readonly string[], acls: readonly HaproxyLine[], request: Request): Verdict {
   const condition = conditionOf(args);
   if (condition === undefined) return true;
-  const verdict = or(parse(condition.words).map((terms) => and(terms.map((term) => termHolds(term, acls, request)))));
+  const verdict = or(
+    parse(condition.words).map((terms) => and(terms.map((term) => termHolds(term, acls, request)))),
+  );
   return condition.isNegated ? not(verdict) : verdict;
 }
 
-function termHolds({ isNegated, name, criterion }: Term, acls: readonly HaproxyLine[], request: Request): Verdict {
-  const lines = name === undefined ? [criterion] : acls.filter(({ args }) => args[0] === name).map(({ args }) => args.slice(1));
+function termHolds(
+  { isNegated, name, criterion }: Term,
+  acls: readonly HaproxyLine[],
+  request: Request,
+): Verdict {
+  const lines = name === undefined
+    ? [criterion]
+    : acls.filter(({ args }) => args[0] === name).map(({ args }) => args.slice(1));
   const verdict = lines.length === 0
     ? PREDEFINED[name ?? ""]
     : or(lines.map((words) => criterionHolds(words, request)));

@@ -2,11 +2,18 @@
  * What an HAProxy configuration does with WebSockets: which frontends pass them to which servers, and what holds there
  * with the defaults. Judges nothing, except references to what is not there.
  */
-import type { Hit, Place } from "./finding.ts";
+import type { Hit } from "./finding.ts";
 import { holds, type Request, textOfCondition, undefinedNames } from "./haproxy_conditions.ts";
 import { serverFlags, serverValues } from "./haproxy_keywords.ts";
 import { haproxySeconds } from "./haproxy_lines.ts";
-import { hasServers, type HaproxyLine, type HaproxyTree, isProxy, type Section, takesClients } from "./haproxy_tree.ts";
+import {
+  type HaproxyLine,
+  type HaproxyTree,
+  hasServers,
+  isProxy,
+  type Section,
+  takesClients,
+} from "./haproxy_tree.ts";
 import { isLoopbackAddress, looksLikeWebSocketPath } from "./reach.ts";
 
 export interface Bind {
@@ -52,7 +59,11 @@ export function linesOf(section: Section, keyword: string): HaproxyLine[] {
 }
 
 /** The line that holds in a section for a keyword, and its first argument if one is given; its own, or its defaults'. */
-export function lineOf(section: Section | undefined, keyword: string, first?: string): HaproxyLine | undefined {
+export function lineOf(
+  section: Section | undefined,
+  keyword: string,
+  first?: string,
+): HaproxyLine | undefined {
   for (let at = section; at !== undefined; at = at.defaults) {
     const own = at.lines.findLast((line) =>
       line.keyword === keyword && (first === undefined || line.args[0] === first)
@@ -133,6 +144,10 @@ function readServers(section: Section): BackendServer[] {
   return servers;
 }
 
+/** Keywords behind which `if` begins a condition. */
+const CONDITIONAL =
+  /^(http-|tcp-re|use_backend$|use-server$|redirect$|force-persist$|ignore-persist$|monitor$|stick$)/;
+
 function referenceProblems(proxies: readonly Section[]): Hit[] {
   const hits: Hit[] = [];
   const backends = new Set(proxies.filter(hasServers).map(({ name }) => name));
@@ -144,7 +159,7 @@ function referenceProblems(proxies: readonly Section[]): Hit[] {
       if (isReference && !backends.has(name) && !name.includes("%[")) {
         hits.push({ place, what: `unable to find the backend '${name}'`, fix: [`backend ${name}`] });
       }
-      if (keyword === "acl") continue;
+      if (!CONDITIONAL.test(keyword)) continue;
       for (const missing of undefinedNames(args, acls)) {
         hits.push({ place, what: `no such ACL: '${missing}'`, fix: [`acl ${missing} path_beg /…`] });
       }
@@ -215,11 +230,11 @@ export function haproxyConfig(tree: HaproxyTree, path: string | undefined): Hapr
 }
 
 /** Lines that judge or change requests, of both ends of a route, in the order of their running. */
-export function requestLines({ frontend, backend }: ProxyRoute): { line: HaproxyLine; acls: HaproxyLine[] }[] {
+export function requestLines(
+  { frontend, backend }: ProxyRoute,
+): { line: HaproxyLine; acls: HaproxyLine[] }[] {
   const ends = frontend === backend ? [frontend] : [frontend, backend];
-  return ends.flatMap((section) => linesOf(section, "http-request").map((line) => ({ line, acls: aclsOf(section) })));
-}
-
-export function placeOf(section: Section): Place {
-  return section.place;
+  return ends.flatMap((section) =>
+    linesOf(section, "http-request").map((line) => ({ line, acls: aclsOf(section) }))
+  );
 }

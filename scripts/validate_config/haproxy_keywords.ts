@@ -32,7 +32,15 @@ export const globalKeywords = words(`
 `);
 
 /** Tuning differs much from version to version; the real program knows. */
-export const GLOBAL_PREFIXES = ["tune.", "51degrees-", "deviceatlas-", "wurfl-", "httpclient.", "profiling.", "quic-"];
+export const GLOBAL_PREFIXES = [
+  "tune.",
+  "51degrees-",
+  "deviceatlas-",
+  "wurfl-",
+  "httpclient.",
+  "profiling.",
+  "quic-",
+];
 
 /** Keywords of `defaults`, `frontend`, `backend` and `listen`. */
 export const proxyKeywords = words(`

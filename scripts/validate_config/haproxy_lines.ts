@@ -86,10 +86,13 @@ const CHECKS: Readonly<Record<string, Check>> = {
     return parameterProblem(parameters, bindFlags, bindValues);
   },
   mode: ([mode = ""]) => MODES.has(mode) ? undefined : unknown("unknown proxy mode", mode, MODES),
-  option: ([option = ""]) => optionNames.has(option) ? undefined : unknown("unknown option", option, optionNames),
+  option: ([option = ""]) =>
+    optionNames.has(option) ? undefined : unknown("unknown option", option, optionNames),
   timeout([name = "", value, more]) {
     if (!timeoutNames.has(name)) return unknown("'timeout' does not have", name, timeoutNames);
-    if (haproxySeconds(value) === undefined) return `'timeout ${name}' expects a time such as 30s, not '${value ?? ""}'`;
+    if (haproxySeconds(value) === undefined) {
+      return `'timeout ${name}' expects a time such as 30s, not '${value ?? ""}'`;
+    }
     return more === undefined ? undefined : `'timeout ${name}' cannot handle unexpected argument '${more}'`;
   },
   balance([name = "roundrobin"]) {
@@ -122,7 +125,10 @@ export function lineProblem({ keyword, args }: HaproxyLine, section: Section): s
   }
   if (kind === "defaults") {
     if (notInDefaults.has(keyword)) return `'${keyword}' not allowed in 'defaults' section`;
-    if (section.name === "" && /^(acl|http-(request|response|after-response)|tcp-(request|response))$/.test(keyword)) {
+    if (
+      section.name === "" &&
+      /^(acl|http-(request|response|after-response)|tcp-(request|response))$/.test(keyword)
+    ) {
       return `'${keyword}' not allowed in anonymous 'defaults' section`;
     }
   }

@@ -73,7 +73,10 @@ class Reader {
     const lines = read.text.split("\n");
     lines.forEach((line, index) => this.line(line.replace(/\r$/, ""), { file: path, line: index + 1 }));
     if (lines.at(-1) !== "") {
-      this.problem({ file: path, line: lines.length }, "the last line has no line end: the file may have been cut off");
+      this.problem(
+        { file: path, line: lines.length },
+        "the last line has no line end: the file may have been cut off",
+      );
     }
     const [open] = this.conditions.splice(0);
     if (open !== undefined) this.problem(open, "non-terminated '.if' block", ".endif");
@@ -108,7 +111,9 @@ class Reader {
     const [first, ...rest] = args;
     // `defaults from other` has no name; neither has `global`.
     const name = first === undefined || first === "from" ? "" : first;
-    if (NAMED_KINDS.has(kind) && name === "") this.problem(place, `'${kind}' expects an <id> argument`, `${kind} NAME`);
+    if (NAMED_KINDS.has(kind) && name === "") {
+      this.problem(place, `'${kind}' expects an <id> argument`, `${kind} NAME`);
+    }
     const words = first === "from" ? args : rest;
     const from = words[0] === "from" ? words[1] : undefined;
     const defaults = isProxy({ kind } as Section) || kind === "defaults"
@@ -122,9 +127,14 @@ class Reader {
       // Anonymous defaults begin anew.
       defaults: kind === "defaults" && from === undefined ? undefined : defaults,
     };
-    const twin = isProxy(section) ? this.sections.find((one) => one.name === name && isTwin(one, section)) : undefined;
+    const twin = isProxy(section)
+      ? this.sections.find((one) => one.name === name && isTwin(one, section))
+      : undefined;
     if (twin !== undefined) {
-      this.problem(place, `${kind} '${name}' has the same name as the ${twin.kind} of line ${twin.place.line}`);
+      this.problem(
+        place,
+        `${kind} '${name}' has the same name as the ${twin.kind} of line ${twin.place.line}`,
+      );
     }
     this.sections.push(section);
   }

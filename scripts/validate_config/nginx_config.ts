@@ -197,7 +197,9 @@ export function routesFor(config: Pick<NginxConfig, "servers" | "routes">, path:
  */
 export function nginxConfig(tree: NginxTree, path: string | undefined): NginxConfig {
   const all = [...descendants(tree.root)];
-  const servers = all.filter(({ name, parent }) => name === "server" && parent?.inside === "h").map(readServer);
+  const servers = all.filter(({ name, parent }) => name === "server" && parent?.inside === "h").map(
+    readServer,
+  );
   const upstreams = all.filter(({ name, inside }) => name === "upstream" && inside === "u");
   if (tree.fragmentOf === "server") servers.push(readServer(tree.root));
   const routes = servers.flatMap((server) =>

@@ -270,7 +270,8 @@ export const nginxDirectives: ReadonlyMap<string, readonly DirectiveForm[]> = pa
 /** Names of modules that are not nginx's own; what they allow is not known here. */
 const FOREIGN_PREFIXES =
   /^(lua_|more_|nchan_|push_stream_|js_|brotli|zstd|vhost_traffic|modsecurity|perl|geoip|image_filter|xslt|otel|rtmp|check_)/;
-const FOREIGN_NAMES = /_by_lua|^(auth_jwt|health_check|status_zone|api|keyval|keyval_zone|ntlm|least_time|queue|check)$/;
+const FOREIGN_NAMES =
+  /_by_lua|^(auth_jwt|health_check|status_zone|api|keyval|keyval_zone|ntlm|least_time|queue|check)$/;
 
 export function isForeign(name: string): boolean {
   return FOREIGN_PREFIXES.test(name) || FOREIGN_NAMES.test(name);
@@ -284,7 +285,11 @@ const KINDS: Readonly<Record<string, RegExp>> = {
 };
 
 /** What is wrong with the arguments of a directive, in nginx's words where it has some; undefined when nothing is. */
-export function argumentProblem(name: string, args: readonly string[], form: DirectiveForm): string | undefined {
+export function argumentProblem(
+  name: string,
+  args: readonly string[],
+  form: DirectiveForm,
+): string | undefined {
   if (!form.takes(args.length)) return `invalid number of arguments in "${name}" directive`;
   const { kind } = form;
   const words = kind.startsWith("=") ? kind.slice(1).toLowerCase().split("|") : undefined;

@@ -26,7 +26,14 @@ export class NginxSyntaxError extends Error {
 }
 
 const SPACE = /\s/;
-const ESCAPES: Readonly<Record<string, string>> = { t: "\t", r: "\r", n: "\n", '"': '"', "'": "'", "\\": "\\" };
+const ESCAPES: Readonly<Record<string, string>> = {
+  t: "\t",
+  r: "\r",
+  n: "\n",
+  '"': '"',
+  "'": "'",
+  "\\": "\\",
+};
 
 /** Reads the tokens of one file, front to back. */
 export class NginxTokens {
@@ -88,7 +95,9 @@ export class NginxTokens {
     let text = "";
     this.at++;
     for (let char; (char = this.text[this.at]) !== quote;) {
-      if (char === undefined) throw new NginxSyntaxError(`unexpected end of file: ${quote} is not closed`, line);
+      if (char === undefined) {
+        throw new NginxSyntaxError(`unexpected end of file: ${quote} is not closed`, line);
+      }
       if (char === "\\") text += this.escaped();
       else {
         if (char === "\n") this.line++;

@@ -128,7 +128,10 @@ class Reader {
       if (first.kind === "end") {
         if (block !== root) {
           const { name, place } = block;
-          fail(`unexpected end of file, expecting "}": ${name} of line ${place.line} is not closed`, place.line);
+          fail(
+            `unexpected end of file, expecting "}": ${name} of line ${place.line} is not closed`,
+            place.line,
+          );
         }
         return;
       }
@@ -270,8 +273,17 @@ export function readNginx(path: string): NginxTree {
     reader.file(main, root);
   }
   checkForms(root, reader, loadsModules(root));
-  if (fragment === undefined && reader.problems.length === 0 && !root.children?.some(({ name }) => name === "events")) {
+  if (
+    fragment === undefined && reader.problems.length === 0 &&
+    !root.children?.some(({ name }) => name === "events")
+  ) {
     reader.problem({ file: main, line: 1 }, 'no "events" section in configuration', "events {}");
   }
-  return { root, problems: reader.problems, files: reader.files, folder: reader.folder, fragmentOf: fragment };
+  return {
+    root,
+    problems: reader.problems,
+    files: reader.files,
+    folder: reader.folder,
+    fragmentOf: fragment,
+  };
 }

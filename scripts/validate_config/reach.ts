@@ -11,7 +11,8 @@ export function isAddress(host: string): boolean {
   return isIP(host.replaceAll(/[[\]]/g, "")) !== 0;
 }
 
-const WEBSOCKET_PATH = /(^|[/^(|])(wss?|websockets?|socket|socket\.io|socket\\\.io|sockjs|cable|signalr|realtime)\b/i;
+const WEBSOCKET_PATH =
+  /(^|[/^(|])(wss?|websockets?|socket|socket\.io|socket\\\.io|sockjs|cable|signalr|realtime)\b/i;
 
 /** Whether a path, or the pattern of one, names what WebSockets are usually served at. */
 export function looksLikeWebSocketPath(path: string): boolean {
