@@ -238,3 +238,18 @@ export function requestLines(
     linesOf(section, "http-request").map((line) => ({ line, acls: aclsOf(section) }))
   );
 }
+
+const DENIES = new Set(["deny", "reject", "tarpit", "return", "auth", "redirect", "silent-drop"]);
+
+/** Whether some line keeps a path, or some clients of it, from a route. */
+export function isKept({ frontend, backend }: ProxyRoute, path: string): boolean {
+  return [frontend, backend].some((section) =>
+    linesOf(section, "http-request").some(({ args }) => {
+      if (!DENIES.has(args[0] ?? "")) return false;
+      const verdict = holds(args, aclsOf(section), { path, isUpgrade: false });
+      // A condition on something else, as a rate, does not keep the path.
+      return verdict === true ||
+        (verdict === undefined && textOfCondition(args, aclsOf(section)).includes("path"));
+    })
+  );
+}

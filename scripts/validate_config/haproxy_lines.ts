@@ -60,7 +60,7 @@ type Check = (args: readonly string[], section: Section) => string | undefined;
 
 function numberOf(args: readonly string[], keyword: string): string | undefined {
   const [value, more] = args;
-  if (value === undefined || !/^\d+$/.test(value)) return `'${keyword}' expects a number`;
+  if (value === undefined || !/^(\d+|.*\$.*)$/.test(value)) return `'${keyword}' expects a number`;
   return more === undefined ? undefined : `'${keyword}' cannot handle unexpected argument '${more}'`;
 }
 
@@ -90,7 +90,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     optionNames.has(option) ? undefined : unknown("unknown option", option, optionNames),
   timeout([name = "", value, more]) {
     if (!timeoutNames.has(name)) return unknown("'timeout' does not have", name, timeoutNames);
-    if (haproxySeconds(value) === undefined) {
+    if (haproxySeconds(value) === undefined && value?.includes("$") !== true) {
       return `'timeout ${name}' expects a time such as 30s, not '${value ?? ""}'`;
     }
     return more === undefined ? undefined : `'timeout ${name}' cannot handle unexpected argument '${more}'`;

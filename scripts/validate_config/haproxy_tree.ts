@@ -61,6 +61,7 @@ class Reader {
   readonly problems: Hit[] = [];
   readonly files: string[] = [];
   private readonly conditions: Place[] = [];
+  private readonly variables = new Map<string, string>();
 
   problem(place: Place, what: string, ...fix: string[]): void {
     this.problems.push({ place, what, fix });
@@ -83,7 +84,7 @@ class Reader {
   }
 
   private line(text: string, place: Place): void {
-    const split = splitWords(text);
+    const split = splitWords(text, this.variables);
     if ("problem" in split) return this.problem(place, split.problem);
     const [first, ...rest] = split.words;
     if (first === undefined) return;
@@ -95,6 +96,7 @@ class Reader {
     if (section === undefined) return this.problem(place, `unknown keyword '${keyword}' out of section`);
     const line = { keyword, args, place, isNegated };
     section.lines.push(line);
+    if (/^(pre)?setenv$/.test(keyword)) this.variables.set(args[0] ?? "", args[1] ?? "");
     const problem = lineProblem(line, section);
     if (problem !== undefined) this.problem(place, problem);
   }

@@ -6,7 +6,10 @@
 /** The words of a line, or what is wrong with it. */
 export type ReadWords = { readonly words: readonly string[] } | { readonly problem: string };
 
-export function splitWords(line: string): ReadWords {
+/**
+ * @param variables what `setenv` has said so far; others stay as they are written, for they are those of another machine
+ */
+export function splitWords(line: string, variables: ReadonlyMap<string, string>): ReadWords {
   const words: string[] = [];
   let word: string | undefined;
   for (let at = 0; at < line.length; at++) {
@@ -19,7 +22,7 @@ export function splitWords(line: string): ReadWords {
       const end = closing(line, at);
       if (end === -1) return { problem: `unmatched quote at position ${at}` };
       const inside = line.slice(at + 1, end);
-      word = (word ?? "") + (char === "'" ? inside : inside.replaceAll(/\\(["\\$ #])/g, "$1"));
+      word = (word ?? "") + (char === "'" ? inside : weak(inside, variables));
       at = end;
     } else if (char === "\\") {
       at++;
@@ -28,6 +31,15 @@ export function splitWords(line: string): ReadWords {
   }
   if (word !== undefined) words.push(word);
   return { words };
+}
+
+/** What stands between double quotes: escapes and variables count there. */
+function weak(text: string, variables: ReadonlyMap<string, string>): string {
+  return text.replaceAll(
+    /\\(["\\$ #])|\$(?:\{(\w+)(?:-([^}]*))?\}|(\w+))/g,
+    (whole, escaped?: string, braced?: string, fallback?: string, bare?: string) =>
+      escaped ?? variables.get(braced ?? bare ?? "") ?? fallback ?? whole,
+  );
 }
 
 /** Where the quote that opens at a place ends; -1 when it does not. */

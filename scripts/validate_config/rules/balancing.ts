@@ -1,5 +1,5 @@
 /** Rules about several servers: which of them a client gets, how a dead one is noticed, and what is tried again. */
-import { lineOf, linesOf, modeOf, option, type ProxyRoute } from "../haproxy_config.ts";
+import { isKept, lineOf, linesOf, modeOf, option, type ProxyRoute } from "../haproxy_config.ts";
 import { childrenNamed, inherited, type Route } from "../nginx_config.ts";
 import { needsOneServer } from "../reach.ts";
 import type { Known, Rule } from "../rule.ts";
@@ -189,6 +189,8 @@ const healthChecks: Rule = {
   },
 };
 
+/** A path that only publishers use, not WebSockets. */
+const PUBLISH = "/api/publish";
 const RETRIED_BODY = /^(all-retryable-errors|empty-response|junk-response|response-timeout|5\d\d)$/;
 
 const retriedPublish: Rule = {
@@ -209,10 +211,12 @@ const retriedPublish: Rule = {
     }
   },
   *haproxy({ routes }) {
-    for (const { backend } of routes) {
+    for (const route of routes) {
+      const { backend } = route;
       const retry = lineOf(backend, "retry-on");
       if (retry === undefined || !retry.args.some((arg) => RETRIED_BODY.test(arg))) continue;
       if (linesOf(backend, "http-request").some(({ args }) => args[0] === "disable-l7-retry")) continue;
+      if (isKept(route, PUBLISH)) continue;
       const fix = ["http-request disable-l7-retry if METH_POST"];
       yield { place: retry.place, what: "POST is tried again", fix };
     }

@@ -3,14 +3,14 @@ import {
   aclsOf,
   bindsOf,
   type HaproxyConfig,
+  isKept,
   lineOf,
   linesOf,
   modeOf,
   option,
-  type ProxyRoute,
   routesFor as haproxyRoutes,
 } from "../haproxy_config.ts";
-import { holds, textOfCondition } from "../haproxy_conditions.ts";
+import { textOfCondition } from "../haproxy_conditions.ts";
 import { type Section, takesClients } from "../haproxy_tree.ts";
 import { descendants, inherited, type NginxConfig, routesFor, setting } from "../nginx_config.ts";
 import type { Directive } from "../nginx_tree.ts";
@@ -37,21 +37,6 @@ function* nginxReaches({ servers, routes }: NginxConfig, path: string): Generato
       fix: [`location ${path} {`, "    deny all;", "}"],
     };
   }
-}
-
-const DENIES = new Set(["deny", "reject", "tarpit", "return", "auth", "redirect", "silent-drop"]);
-
-/** Whether some line keeps a path, or some clients of it, from a route. */
-function isKept({ frontend, backend }: ProxyRoute, path: string): boolean {
-  return [frontend, backend].some((section) =>
-    linesOf(section, "http-request").some(({ args }) => {
-      if (!DENIES.has(args[0] ?? "")) return false;
-      const verdict = holds(args, aclsOf(section), { path, isUpgrade: false });
-      // A condition on something else, as a rate, does not keep the path.
-      return verdict === true ||
-        (verdict === undefined && textOfCondition(args, aclsOf(section)).includes("path"));
-    })
-  );
 }
 
 function* haproxyReaches({ routes }: HaproxyConfig, path: string): Generator<Judged> {

@@ -1,5 +1,5 @@
 /** Rules about how much: connections, requests, bodies, buffers and open files. */
-import { lineOf, linesOf, modeOf, option, type ProxyRoute } from "../haproxy_config.ts";
+import { type HaproxyConfig, lineOf, linesOf, modeOf, option, type ProxyRoute } from "../haproxy_config.ts";
 import { descendants, inherited, type NginxConfig, type Route, setting } from "../nginx_config.ts";
 import { nginxBytes } from "../nginx_units.ts";
 import { needsOneServer } from "../reach.ts";
@@ -11,13 +11,14 @@ function isOutside({ server }: Route): boolean {
 }
 
 /** Everything that counts clients on the way through a route of HAProxy, as text. */
-function countingText({ frontend, backend }: ProxyRoute): string {
-  const lines = [frontend, backend].flatMap((section) =>
-    ["http-request", "tcp-request", "stick-table", "rate-limit"].flatMap((keyword) =>
-      linesOf(section, keyword)
-    )
+function countingText({ frontend, backend }: ProxyRoute, { proxies }: HaproxyConfig): string {
+  const tables = proxies.flatMap((section) => linesOf(section, "stick-table"));
+  const rules = [frontend, backend].flatMap((section) =>
+    ["http-request", "tcp-request", "rate-limit", "acl"].flatMap((keyword) => linesOf(section, keyword))
   );
-  return lines.map(({ keyword, args }) => [keyword, ...args].join(" ")).join("\n");
+  const text = rules.map(({ keyword, args }) => [keyword, ...args].join(" ")).join("\n");
+  // What a table counts only matters to those who track something in it.
+  return /track-sc/.test(text) ? text + tables.map(({ args }) => args.join(" ")).join("\n") : text;
 }
 
 /** A limit that Millrace has itself is only worth a note. */
@@ -44,10 +45,12 @@ const connectionLimit: Rule = {
       yield { place: route.pass.place, what: "limit_conn is not set", fix, severity };
     }
   },
-  *haproxy({ webSocketRoutes }, known) {
+  *haproxy(config, known) {
     const severity = limitSeverity(known, ({ maxConnectionsPerAddress }) => maxConnectionsPerAddress > 0);
-    for (const route of webSocketRoutes) {
-      if (!route.binds.some(({ isOutside }) => isOutside) || /conn_cur/.test(countingText(route))) continue;
+    for (const route of config.webSocketRoutes) {
+      if (!route.binds.some(({ isOutside }) => isOutside) || /conn_cur/.test(countingText(route, config))) {
+        continue;
+      }
       const fix = [
         "stick-table type ipv6 size 100k expire 10m store conn_cur,conn_rate(10s)",
         "tcp-request connection track-sc0 src",
@@ -75,11 +78,11 @@ const rateLimit: Rule = {
       yield { place: route.pass.place, what: "limit_req is not set", fix, severity };
     }
   },
-  *haproxy({ webSocketRoutes }, known) {
+  *haproxy(config, known) {
     const severity = limitSeverity(known, ({ handshakeRate }) => handshakeRate !== undefined);
-    for (const route of webSocketRoutes) {
+    for (const route of config.webSocketRoutes) {
       if (!route.binds.some(({ isOutside }) => isOutside)) continue;
-      if (/conn_rate|sess_rate|http_req_rate|rate-limit/.test(countingText(route))) continue;
+      if (/conn_rate|sess_rate|http_req_rate|rate-limit/.test(countingText(route, config))) continue;
       const fix = [
         "stick-table type ipv6 size 100k expire 10m store conn_cur,conn_rate(10s)",
         "tcp-request connection track-sc0 src",
