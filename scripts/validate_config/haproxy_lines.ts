@@ -58,9 +58,10 @@ function parameterProblem(
 
 type Check = (args: readonly string[], section: Section) => string | undefined;
 
-function numberOf(args: readonly string[], keyword: string): string | undefined {
+/** HAProxy takes any word for a number, and what is none for 0. */
+function one(args: readonly string[], keyword: string): string | undefined {
   const [value, more] = args;
-  if (value === undefined || !/^(\d+|.*\$.*)$/.test(value)) return `'${keyword}' expects a number`;
+  if (value === undefined) return `'${keyword}' expects a number`;
   return more === undefined ? undefined : `'${keyword}' cannot handle unexpected argument '${more}'`;
 }
 
@@ -99,9 +100,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
     const word = name.replace(/\(.*/, "");
     return balanceNames.has(word) ? undefined : unknown("balance does not have", word, balanceNames);
   },
-  maxconn: (args) => numberOf(args, "maxconn"),
-  retries: (args) => numberOf(args, "retries"),
-  fullconn: (args) => numberOf(args, "fullconn"),
+  maxconn: (args) => one(args, "maxconn"),
+  retries: (args) => one(args, "retries"),
+  fullconn: (args) => one(args, "fullconn"),
   use_backend: ([name]) => name === undefined ? "'use_backend' expects a backend name" : undefined,
   default_backend: ([name]) => name === undefined ? "'default_backend' expects a backend name" : undefined,
   acl: ([, criterion]) => criterion === undefined ? "'acl' expects a name and a criterion" : undefined,
@@ -117,7 +118,7 @@ export function lineProblem({ keyword, args }: HaproxyLine, section: Section): s
     if (!globalKeywords.has(keyword)) {
       return `${unknown("unknown keyword", keyword, globalKeywords)} in 'global' section`;
     }
-    return keyword === "maxconn" ? numberOf(args, keyword) : undefined;
+    return keyword === "maxconn" ? one(args, keyword) : undefined;
   }
   if (!["defaults", "frontend", "backend", "listen"].includes(kind)) return undefined;
   if (!proxyKeywords.has(keyword)) {

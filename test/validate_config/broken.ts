@@ -55,7 +55,7 @@ export const brokenHaproxy: readonly Broken[] = [
   { change: [["9002 check", "9002 chek"]], says: /unknown keyword 'chek'; did you mean 'check'/, at: "chek" },
   { change: [["server b 127.0.0.1:9002 check", "server b"]], says: /expects <name> and <addr>/, at: "server b" },
   { change: [["bind :8443 ssl", "bind :8443 sssl"]], says: /unknown keyword 'sssl'/, at: "sssl" },
-  { change: [["maxconn 10000", "maxconn many"]], says: /expects a number/, at: "maxconn" },
+  { change: [["maxconn 10000", "maxconn"]], says: /expects a number/, at: "maxconn" },
   { change: [["maxconn 10000", "maxconn 10000 5"]], says: /unexpected argument '5'/, at: "maxconn" },
   { change: [["http-request deny", "http-request denny"]], says: /does not have the action 'denny'; did you mean 'deny'/, at: "denny" },
   { change: [["    server b 127.0.0.1:9002 check\n", "    server b 127.0.0.1:9002 check"]], says: /no line end/, at: "server b" },

@@ -1,5 +1,7 @@
 /** Configurations as files in a folder of the tests' own, and the real programs' word on them. */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,12 +77,26 @@ export class Workbench {
 const NO_LISTENER = /has no error but will not start/;
 
 /** Why the real program refuses a file; undefined when it takes it. */
-export function refusal(program: ProgramName, path: string): string | undefined {
+async function refusal(program: ProgramName, path: string): Promise<string | undefined> {
   const args = program === "nginx"
     ? ["-t", "-q", "-e", "stderr", "-p", join(path, ".."), "-c", path]
     : ["-c", "-f", path];
-  const { status, stdout, stderr, error } = spawnSync(findProgram(program) ?? program, args, { encoding: "utf8" });
-  if (error !== undefined) throw error;
-  const said = `${stdout}${stderr}`;
-  return status === 0 || NO_LISTENER.test(said) ? undefined : said;
+  const child = spawn(findProgram(program) ?? program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  return code === 0 || NO_LISTENER.test(said) ? undefined : said;
+}
+
+const PARALLEL = 4;
+
+/** Why the real program refuses each of some files, in their order. */
+export async function refusals(program: ProgramName, paths: readonly string[]): Promise<(string | undefined)[]> {
+  const answers: (string | undefined)[] = [];
+  let next = 0;
+  const work = async () => {
+    for (let index = next++; index < paths.length; index = next++) {
+      answers[index] = await refusal(program, paths[index] ?? "");
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+  return answers;
 }
