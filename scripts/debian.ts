@@ -20,6 +20,7 @@ export const debianPrograms: readonly DebianProgram[] = [
   { program: "redis-server", package: "redis-server", neededFor: "the Redis broker" },
   { program: "nats-server", package: "nats-server", neededFor: "the NATS broker" },
   { program: "nginx", package: "nginx libnginx-mod-nchan", neededFor: "the benchmark of nchan" },
+  { program: "haproxy", package: "haproxy", neededFor: "deploy/haproxy" },
   { program: "mosquitto", package: "mosquitto", neededFor: "the benchmark of mosquitto" },
   // 103 MB to load; a page that nobody has seen in a browser is not tested.
   { program: "chromium", package: "chromium", neededFor: "the benchmark report in a browser" },

@@ -52,10 +52,16 @@ function* problemsOf(
   }
 }
 
+/** The key in a file that holds certificates, too: not every runtime finds it there. */
+const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/;
+
 /** False only when both are readable and do not belong together; keys with a passphrase are not judged. */
 function isKeyOf(certificate: X509Certificate, key: string): boolean {
   try {
-    const own = createPublicKey(createPrivateKey(key)).export({ type: "spki", format: "der" });
+    const own = createPublicKey(createPrivateKey(PRIVATE_KEY.exec(key)?.[0] ?? key)).export({
+      type: "spki",
+      format: "der",
+    });
     return own.equals(certificate.publicKey.export({ type: "spki", format: "der" }));
   } catch {
     return true;

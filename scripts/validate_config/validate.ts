@@ -33,7 +33,9 @@ export function recognise(paths: readonly string[]): ProgramName | undefined {
   const sections = lines.filter((line) =>
     /^\s*(global|defaults|(frontend|backend|listen|peers|resolvers)\s+[^\s;{]+)(\s+[^;{]*)?$/.test(line)
   );
-  const braces = lines.filter((line) => /[{;]$/.test(line) && !/^\s*(acl|http-|use_backend)/.test(line));
+  const braces = lines.filter((line) =>
+    /([{;]|; *\})$/.test(line) && !/^\s*(acl|http-|use_backend)/.test(line)
+  );
   if (sections.length === braces.length) return undefined;
   return sections.length > braces.length ? "haproxy" : "nginx";
 }

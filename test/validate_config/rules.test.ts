@@ -38,7 +38,9 @@ function testMistake(program: "nginx" | "haproxy", mistake: Mistake): void {
   const path = bench.write(program, changed(right, change));
   written.push({ program, path, isRefused: mistake.isRefused === true });
   const without = bench.findings(program, before, known.nowMs === undefined ? known : {}, rightMillrace);
-  const clean = without.filter((finding) => finding.rule === rule && !(rule === "sticky" && severity === "error" && finding.severity === "note"));
+  const clean = without.filter((finding) =>
+    finding.rule === rule && !(rule === "sticky" && severity === "error" && finding.severity === "note")
+  );
   assertEquals(clean, [], "the right configuration has it, too");
   const findings = bench.findings(program, path, known, millrace);
   const found = findings.filter((finding) => finding.rule === rule);
@@ -47,7 +49,9 @@ function testMistake(program: "nginx" | "haproxy", mistake: Mistake): void {
   const [first] = found;
   assert(first !== undefined && lineOf(first).includes(at), `another line: ${first && lineOf(first)}`);
   // One mistake is one finding: it does not make other rules speak up.
-  const others = findings.filter((one) => one.rule !== rule && one.severity !== "note" && !without.some(({ what }) => what === one.what));
+  const others = findings.filter((one) =>
+    one.rule !== rule && one.severity !== "note" && !without.some(({ what }) => what === one.what)
+  );
   assertEquals(others.map((one) => `${one.rule}: ${one.what}`), []);
 }
 
@@ -65,12 +69,15 @@ describe("validate-config", () => {
     for (const [index, mistake] of mistakes.entries()) {
       const { rule, severity, change, millrace, known } = mistake;
       const shown = JSON.stringify(change.at(-1)?.[1] ?? millrace ?? known);
-      it(`${program} ${index}: finds ${rule} (${severity}) when there is ${shown}`, () => testMistake(program, mistake));
+      it(`${program} ${index}: finds ${rule} (${severity}) when there is ${shown}`, () =>
+        testMistake(program, mistake));
     }
 
     it(`has a mistake in the tests for every rule about ${program}`, () => {
       const known = new Set(mistakes.map(({ rule }) => rule));
-      const needed = rules.filter((rule) => rule[program] !== undefined && !NOT_FOR[program].includes(rule.id));
+      const needed = rules.filter((rule) =>
+        rule[program] !== undefined && !NOT_FOR[program].includes(rule.id)
+      );
       assertEquals(needed.map(({ id }) => id).filter((id) => !known.has(id)), []);
     });
   }
@@ -97,7 +104,8 @@ function testBroken(program: "nginx" | "haproxy", { change, says, at }: Broken):
 describe("validate-config on broken files", () => {
   for (const [program, broken] of [["nginx", brokenNginx], ["haproxy", brokenHaproxy]] as const) {
     for (const one of broken) {
-      it(`says ${one.says.source} of ${program} with ${JSON.stringify(one.change[0]?.[1])}`, () => testBroken(program, one));
+      it(`says ${one.says.source} of ${program} with ${JSON.stringify(one.change[0]?.[1])}`, () =>
+        testBroken(program, one));
     }
   }
 });
@@ -105,13 +113,22 @@ describe("validate-config on broken files", () => {
 describe("validate-config agrees with the real program on what is broken", () => {
   for (const program of ["nginx", "haproxy"] as const) {
     const skip = runtime === "node" ? whyMissing(program) : "a separate process: Node's run has it";
-    it(`${program} refuses the files that are said to be broken, and takes the others`, { skip }, async () => {
-      const files = written.filter((one) => one.program === program);
-      files.push({ program, path: bench.write(program, RIGHT[program]), isRefused: false });
-      assertGreater(files.length, MANY);
-      const said = await refusals(program, files.map(({ path }) => path));
-      const wrong = files.filter(({ isRefused }, index) => (said[index] !== undefined) !== isRefused);
-      assertEquals(wrong.map(({ path }) => `${said[files.findIndex((one) => one.path === path)] ?? "taken"}\n${readFileSync(path, "utf8")}`), []);
-    });
+    it(
+      `${program} refuses the files that are said to be broken, and takes the others`,
+      { skip },
+      async () => {
+        const files = written.filter((one) => one.program === program);
+        files.push({ program, path: bench.write(program, RIGHT[program]), isRefused: false });
+        assertGreater(files.length, MANY);
+        const said = await refusals(program, files.map(({ path }) => path));
+        const wrong = files.filter(({ isRefused }, index) => (said[index] !== undefined) !== isRefused);
+        assertEquals(
+          wrong.map(({ path }) =>
+            `${said[files.findIndex((one) => one.path === path)] ?? "taken"}\n${readFileSync(path, "utf8")}`
+          ),
+          [],
+        );
+      },
+    );
   }
 });

@@ -13,7 +13,7 @@ import { findProgram } from "../../scripts/debian.ts";
 import { BUNDLE, CERT, type Change, KEY, RIGHT_MILLRACE } from "./mistakes.ts";
 
 /** What a validation without options knows. */
-const KNOWN: Known = {
+export const KNOWN: Known = {
   heartbeatSeconds: 30,
   pongSeconds: 10,
   heartbeatSource: "default",
@@ -89,7 +89,10 @@ async function refusal(program: ProgramName, path: string): Promise<string | und
 const PARALLEL = 4;
 
 /** Why the real program refuses each of some files, in their order. */
-export async function refusals(program: ProgramName, paths: readonly string[]): Promise<(string | undefined)[]> {
+export async function refusals(
+  program: ProgramName,
+  paths: readonly string[],
+): Promise<(string | undefined)[]> {
   const answers: (string | undefined)[] = [];
   let next = 0;
   const work = async () => {
