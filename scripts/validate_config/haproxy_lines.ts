@@ -35,6 +35,8 @@ export function haproxySeconds(text: string | undefined): number | undefined {
   return match === null ? undefined : Number(match[1]) * (UNIT_SECONDS[match[2] ?? "ms"] ?? 0);
 }
 
+type Check = (args: readonly string[], section: Section) => string | undefined;
+
 function unknown(what: string, word: string, known: Iterable<string>): string {
   const meant = nearest(word, [...known]);
   return `${what} '${word}'${meant === undefined ? "" : `; did you mean '${meant}'?`}`;
@@ -56,14 +58,101 @@ function parameterProblem(
   return undefined;
 }
 
-type Check = (args: readonly string[], section: Section) => string | undefined;
-
 /** HAProxy takes any word for a number, and what is none for 0. */
 function one(args: readonly string[], keyword: string): string | undefined {
   const [value, more] = args;
   if (value === undefined) return `'${keyword}' expects a number`;
   return more === undefined ? undefined : `'${keyword}' cannot handle unexpected argument '${more}'`;
 }
+
+/** A single argument that is not a number. */
+function single(what: string): Check {
+  return ([first, more]) => {
+    if (first === undefined) return `a ${what} is missing`;
+    return more === undefined || more === "if" || more === "unless"
+      ? undefined
+      : `cannot handle unexpected argument '${more}'`;
+  };
+}
+
+const TABLE_FLAGS: ReadonlySet<string> = new Set(["nopurge", "recv-only"]);
+const TABLE_VALUES: ReadonlySet<string> = new Set([
+  "type",
+  "size",
+  "expire",
+  "store",
+  "peers",
+  "srvkey",
+  "write-to",
+  "brates-factor",
+]);
+const TABLE_TYPES: ReadonlySet<string> = new Set([
+  "ip",
+  "ipv4",
+  "ipv6",
+  "integer",
+  "string",
+  "binary",
+  "len",
+]);
+
+/** `stick-table type ip size 100k …`; a type of text may be followed by `len`. */
+function tableProblem(args: readonly string[]): string | undefined {
+  const at = args.indexOf("type");
+  const type = args[at + 1] ?? "";
+  if (at === -1 || !TABLE_TYPES.has(type)) {
+    return unknown("stick-table: unknown type", at === -1 ? "" : type, TABLE_TYPES);
+  }
+  const size = args[args.indexOf("size") + 1] ?? "";
+  if (!args.includes("size") || !/^(\d+[kmg]?|.*\$.*)$/i.test(size)) {
+    return `stick-table: 'size' expects a number, not '${size}'`;
+  }
+  const expire = args.includes("expire") ? args[args.indexOf("expire") + 1] : "1s";
+  if (haproxySeconds(expire) === undefined) {
+    return `stick-table: 'expire' expects a time, not '${expire ?? ""}'`;
+  }
+  return parameterProblem(args, TABLE_FLAGS, new Set([...TABLE_VALUES, "len"]));
+}
+
+const TCP_REQUEST: ReadonlySet<string> = new Set(["inspect-delay", "connection", "content", "session"]);
+const TCP_ACTIONS: ReadonlySet<string> = new Set([
+  ...[
+    "accept",
+    "reject",
+    "capture",
+    "expect-proxy",
+    "expect-netscaler-cip",
+    "track-sc*",
+    "sc-*",
+    "set-*",
+    "unset-var*",
+  ],
+  ...[
+    "silent-drop",
+    "do-resolve*",
+    "send-spoe-group",
+    "switch-mode",
+    "use-service",
+    "lua.*",
+    "attach-srv",
+    "close",
+  ],
+]);
+
+/** Actions that take a condition and nothing else. */
+const BARE_ACTIONS: ReadonlySet<string> = new Set(["accept", "reject", "allow"]);
+
+const tcpRequest: Check = (args, section) => {
+  const [level = "", name = "", after] = args;
+  if (!TCP_REQUEST.has(level)) return unknown("'tcp-request' does not have", level, TCP_REQUEST);
+  if (level === "inspect-delay") {
+    return haproxySeconds(name) === undefined ? "'inspect-delay' expects a time" : undefined;
+  }
+  const problem = action(TCP_ACTIONS, `tcp-request ${level}`)([name], section);
+  if (problem !== undefined) return problem;
+  const isBare = BARE_ACTIONS.has(name) && after !== undefined && after !== "if" && after !== "unless";
+  return isBare ? `'tcp-request ${level} ${name}' only accepts 'if' or 'unless' (got '${after}')` : undefined;
+};
 
 function action(known: ReadonlySet<string>, keyword: string): Check {
   const names = [...known];
@@ -104,7 +193,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
   retries: (args) => one(args, "retries"),
   fullconn: (args) => one(args, "fullconn"),
   use_backend: ([name]) => name === undefined ? "'use_backend' expects a backend name" : undefined,
-  default_backend: ([name]) => name === undefined ? "'default_backend' expects a backend name" : undefined,
+  default_backend: single("backend's name"),
+  "stick-table": tableProblem,
+  "tcp-request": tcpRequest,
   acl: ([, criterion]) => criterion === undefined ? "'acl' expects a name and a criterion" : undefined,
   "http-request": action(requestActions, "http-request"),
   "http-response": action(responseActions, "http-response"),
@@ -118,6 +209,10 @@ export function lineProblem({ keyword, args }: HaproxyLine, section: Section): s
     if (!globalKeywords.has(keyword)) {
       return `${unknown("unknown keyword", keyword, globalKeywords)} in 'global' section`;
     }
+    if (keyword === "hard-stop-after" && haproxySeconds(args[0]) === undefined) {
+      return "'hard-stop-after' expects a time";
+    }
+    if (keyword === "ssl-default-bind-options") return parameterProblem(args, bindFlags, bindValues);
     return keyword === "maxconn" ? one(args, keyword) : undefined;
   }
   if (!["defaults", "frontend", "backend", "listen"].includes(kind)) return undefined;

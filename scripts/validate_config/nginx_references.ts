@@ -4,6 +4,7 @@
  */
 import type { Hit } from "./finding.ts";
 import { childrenNamed, descendants, type NginxConfig, setting } from "./nginx_config.ts";
+import { parameterProblem } from "./nginx_parameters.ts";
 import type { Directive } from "./nginx_tree.ts";
 
 /** Variables of nginx 1.22.1 and, from the documentation, of later ones. */
@@ -193,6 +194,10 @@ export function nginxReferenceProblems(config: NginxConfig): Hit[] {
   if (fragmentOf === undefined) {
     checkZones(all, report);
     checkCertificates(config, report);
+  }
+  for (const directive of all) {
+    const problem = parameterProblem(directive);
+    if (problem !== undefined) report(directive, problem);
   }
   checkLocations(all.filter(({ inside }) => inside === "s" || inside === "l"), report);
   checkPasses(all, report);

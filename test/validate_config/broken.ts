@@ -12,6 +12,29 @@ const PASS = "proxy_pass http://nodes;";
 
 export const brokenNginx: readonly Broken[] = [
   {
+    change: [["server 127.0.0.1:9002;", "server 127.0.0.1:9002 max_fail=1;"]],
+    says: /invalid parameter "max_fail=1"/,
+    at: "max_fail",
+  },
+  { change: [["listen 8443 ssl;", "listen 8443 tls;"]], says: /invalid parameter "tls"/, at: "listen" },
+  { change: [["burst=50", "bursts=50"]], says: /invalid parameter "bursts=50"/, at: "bursts" },
+  { change: [["rate=10r/s", "rate=10r/x"]], says: /invalid parameter "rate=10r/x"/, at: "rate=10r/x" },
+  {
+    change: [["zone=per_address:1m", "zone=per_address"]],
+    says: /invalid parameter "zone=per_address"/,
+    at: "limit_conn_zone",
+  },
+  {
+    change: [["default upgrade;", "default upgrade close;"]],
+    says: /invalid number of the map parameters/,
+    at: "default",
+  },
+  {
+    change: [["worker_connections 8192;", "worker_connections many;"]],
+    says: /invalid parameter "many"/,
+    at: "many",
+  },
+  {
     change: [[PASS, "proxy_pass http://nodes"]],
     says: /invalid number of arguments in "proxy_pass"/,
     at: "proxy_pass",
@@ -126,6 +149,36 @@ export const brokenNginx: readonly Broken[] = [
 ];
 
 export const brokenHaproxy: readonly Broken[] = [
+  {
+    change: [["tcp-request connection track", "tcp-request conection track"]],
+    says: /did you mean 'connection'/,
+    at: "conection",
+  },
+  {
+    change: [["reject if { sc_conn_cur", "reject { sc_conn_cur"]],
+    says: /only accepts 'if' or 'unless'/,
+    at: "reject {",
+  },
+  {
+    change: [["tcp-request connection track-sc0", "tcp-request connection trak-sc0"]],
+    says: /does not have the action/,
+    at: "trak",
+  },
+  { change: [["type ipv6", "type ipv5"]], says: /unknown type 'ipv5'/, at: "ipv5" },
+  { change: [["size 100k", "size many"]], says: /'size' expects a number/, at: "many" },
+  { change: [["expire 10m", "expire 10x"]], says: /'expire' expects a time/, at: "10x" },
+  { change: [["store conn_cur", "stor conn_cur"]], says: /did you mean 'store'/, at: "stor " },
+  {
+    change: [["default_backend nodes", "default_backend nodes more"]],
+    says: /unexpected argument 'more'/,
+    at: "more",
+  },
+  { change: [["hard-stop-after 5m", "hard-stop-after soon"]], says: /expects a time/, at: "soon" },
+  {
+    change: [["ssl-min-ver TLSv1.2", "ssl-minver TLSv1.2"]],
+    says: /did you mean 'ssl-min-ver'/,
+    at: "ssl-minver",
+  },
   {
     change: [["    balance leastconn", "    balence leastconn"]],
     says: /unknown keyword 'balence'; did you mean 'balance'/,

@@ -60,7 +60,7 @@ describe("validate-config", () => {
     const mistakes = program === "nginx" ? nginxMistakes : haproxyMistakes;
     it(`finds nothing wrong with a right configuration of ${program}, with Millrace's and without`, () => {
       const path = bench.write(program, RIGHT[program]);
-      for (const findings of [bench.findings(program, path), bench.findings(program, path, {}, {})]) {
+      for (const findings of [bench.findings(program, path, {}), bench.findings(program, path, {}, {})]) {
         assertEquals(worthTelling(findings), []);
         assertEquals([...new Set(findings.map(({ rule }) => rule))], RIGHT_NOTES);
       }
@@ -92,7 +92,7 @@ const NOT_FOR = {
 function testBroken(program: "nginx" | "haproxy", { change, says, at }: Broken): void {
   const path = bench.write(program, changed(RIGHT[program], change));
   written.push({ program, path, isRefused: true });
-  const findings = bench.findings(program, path);
+  const findings = bench.findings(program, path, {});
   const [first] = findings;
   assert(first !== undefined, "nothing found");
   assertEquals(findings.filter(({ rule }) => !["syntax", "fragment"].includes(rule)), []);

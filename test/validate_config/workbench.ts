@@ -60,7 +60,7 @@ export class Workbench {
   findings(
     program: ProgramName,
     path: string,
-    known: Partial<Known> = {},
+    known: Partial<Known>,
     options?: Readonly<Record<string, unknown>>,
   ): readonly Finding[] {
     if (options === undefined) return validate(program, [path], { ...KNOWN, ...known }, undefined).findings;
