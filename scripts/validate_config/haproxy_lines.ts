@@ -111,7 +111,12 @@ function tableProblem(args: readonly string[]): string | undefined {
   if (haproxySeconds(expire) === undefined) {
     return `stick-table: 'expire' expects a time, not '${expire ?? ""}'`;
   }
-  return parameterProblem(args, TABLE_FLAGS, new Set([...TABLE_VALUES, "len"]));
+  // HAProxy takes a table that stores nothing.
+  return parameterProblem(
+    args.at(-1) === "store" ? args.slice(0, -1) : args,
+    TABLE_FLAGS,
+    new Set([...TABLE_VALUES, "len"]),
+  );
 }
 
 const TCP_REQUEST: ReadonlySet<string> = new Set(["inspect-delay", "connection", "content", "session"]);

@@ -18,7 +18,7 @@ export const brokenNginx: readonly Broken[] = [
   },
   { change: [["listen 8443 ssl;", "listen 8443 tls;"]], says: /invalid parameter "tls"/, at: "listen" },
   { change: [["burst=50", "bursts=50"]], says: /invalid parameter "bursts=50"/, at: "bursts" },
-  { change: [["rate=10r/s", "rate=10r/x"]], says: /invalid parameter "rate=10r/x"/, at: "rate=10r/x" },
+  { change: [["rate=10r/s", "rate=10r/x"]], says: /invalid parameter "rate=10r.x"/, at: "rate=10" },
   {
     change: [["zone=per_address:1m", "zone=per_address"]],
     says: /invalid parameter "zone=per_address"/,
