@@ -8,7 +8,7 @@ import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { whyMissing } from "../../scripts/debian.ts";
 import { type Random, seededRandom } from "../helpers/random.ts";
 import { runtime } from "../helpers/runtime.ts";
-import { RIGHT } from "./mistakes.ts";
+import { RIGHT } from "./right.ts";
 import { refusals, Workbench } from "./workbench.ts";
 
 const COUNT = 400;

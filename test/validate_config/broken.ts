@@ -1,5 +1,5 @@
 /** Files that nginx or HAProxy refuses, each as a change of the right configuration, with what the validator says of it. */
-import { type Change, RIGHT } from "./mistakes.ts";
+import { type Change, RIGHT } from "./right.ts";
 
 export interface Broken {
   readonly change: readonly Change[];

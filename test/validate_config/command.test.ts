@@ -10,7 +10,7 @@ import { everyRule } from "../../scripts/validate_config/rules/all.ts";
 import { readHaproxy } from "../../scripts/validate_config/haproxy_tree.ts";
 import { validate } from "../../scripts/validate_config/validate.ts";
 import { runtime } from "../helpers/runtime.ts";
-import { RIGHT, RIGHT_MILLRACE } from "./mistakes.ts";
+import { RIGHT, RIGHT_MILLRACE } from "./right.ts";
 import { changed, KNOWN, Workbench } from "./workbench.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

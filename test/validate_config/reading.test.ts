@@ -12,7 +12,7 @@ import { haproxySeconds } from "../../scripts/validate_config/haproxy_lines.ts";
 import { readHaproxy } from "../../scripts/validate_config/haproxy_tree.ts";
 import { splitWords } from "../../scripts/validate_config/haproxy_words.ts";
 import { recognise } from "../../scripts/validate_config/validate.ts";
-import { RIGHT } from "./mistakes.ts";
+import { RIGHT } from "./right.ts";
 import { Workbench } from "./workbench.ts";
 
 const bench = new Workbench();

@@ -7,7 +7,9 @@ import { rules } from "../../scripts/validate_config/rules/all.ts";
 import { whyMissing } from "../../scripts/debian.ts";
 import { runtime } from "../helpers/runtime.ts";
 import { type Broken, brokenHaproxy, brokenNginx } from "./broken.ts";
-import { haproxyMistakes, type Mistake, nginxMistakes, RIGHT } from "./mistakes.ts";
+import { haproxyMistakes } from "./haproxy_mistakes.ts";
+import { nginxMistakes } from "./nginx_mistakes.ts";
+import { type Mistake, RIGHT } from "./right.ts";
 import { changed, refusals, Workbench } from "./workbench.ts";
 
 const bench = new Workbench();

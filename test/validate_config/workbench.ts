@@ -10,7 +10,7 @@ import { readMillrace } from "../../scripts/validate_config/millrace.ts";
 import type { Known } from "../../scripts/validate_config/rule.ts";
 import { type ProgramName, validate } from "../../scripts/validate_config/validate.ts";
 import { findProgram } from "../../scripts/debian.ts";
-import { BUNDLE, CERT, type Change, KEY, RIGHT_MILLRACE } from "./mistakes.ts";
+import { BUNDLE, CERT, type Change, KEY, RIGHT_MILLRACE } from "./right.ts";
 
 /** What a validation without options knows. */
 export const KNOWN: Known = {

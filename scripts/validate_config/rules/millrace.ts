@@ -5,6 +5,7 @@ import type { Place } from "../finding.ts";
 import {
   type BackendServer,
   type HaproxyConfig,
+  lineOf,
   option,
   type ProxyRoute,
   routesFor as haproxyRoutes,
@@ -280,6 +281,10 @@ const drainDelay: Rule = {
           Number(parameters.get("fall") ?? DEFAULT_FALL)
         ),
       );
+      // A handshake that a draining node refuses then goes to another one.
+      if (lineOf(backend, "retry-on")?.args.some((arg) => arg === "503" || arg === "all-retryable-errors")) {
+        continue;
+      }
       if (drainDelaySeconds >= slowest) continue;
       const what = `drainDelaySeconds is ${drainDelaySeconds}; the proxy notices after ${slowest} s`;
       yield {
