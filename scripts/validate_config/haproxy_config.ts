@@ -53,9 +53,11 @@ export interface HaproxyConfig {
   readonly problems: readonly Hit[];
 }
 
-/** The lines of a keyword in a section, without what it inherits. */
-export function linesOf(section: Section, keyword: string): HaproxyLine[] {
-  return section.lines.filter((line) => line.keyword === keyword && !line.isNegated);
+/** The lines of a keyword that hold in a section, those of its defaults before its own. */
+export function linesOf(section: Section | undefined, keyword: string): HaproxyLine[] {
+  if (section === undefined) return [];
+  const own = section.lines.filter((line) => line.keyword === keyword && !line.isNegated);
+  return [...linesOf(section.defaults, keyword), ...own];
 }
 
 /** The line that holds in a section for a keyword, and its first argument if one is given; its own, or its defaults'. */
@@ -123,9 +125,7 @@ function parametersOf(words: readonly string[], into: Map<string, string>): void
 
 function readServers(section: Section): BackendServer[] {
   const shared = new Map<string, string>();
-  for (let at: Section | undefined = section.defaults; at !== undefined; at = at.defaults) {
-    for (const { args } of linesOf(at, "default-server")) parametersOf(args, shared);
-  }
+  for (const { args } of linesOf(section.defaults, "default-server")) parametersOf(args, shared);
   const servers: BackendServer[] = [];
   for (const line of section.lines) {
     if (line.keyword === "default-server") parametersOf(line.args, shared);
@@ -170,8 +170,7 @@ function referenceProblems(proxies: readonly Section[]): Hit[] {
 
 /** The acl lines that a section knows. */
 export function aclsOf(section: Section): HaproxyLine[] {
-  const own = linesOf(section, "acl");
-  return section.defaults === undefined ? own : [...aclsOf(section.defaults), ...own];
+  return linesOf(section, "acl");
 }
 
 function routesOf(frontend: Section, proxies: readonly Section[]): ProxyRoute[] {

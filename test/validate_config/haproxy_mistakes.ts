@@ -332,4 +332,24 @@ export const haproxyMistakes: readonly Mistake[] = [
   },
   { rule: "drain-delay", severity: "warning", change: [], millrace: { drainDelaySeconds: 2 } },
   { rule: "drain-delay", severity: "warning", change: [["GET /ready", "GET /health"]], millrace: {} },
+  {
+    rule: "drain-delay",
+    severity: "warning",
+    setup: [
+      ["option httpchk GET /ready", ""],
+      ["    mode http", "    mode http\n    option httpchk\n    http-check send meth GET uri /ready"],
+    ],
+    change: [["uri /ready", "uri /health"]],
+    at: "option httpchk",
+    millrace: {},
+  },
+  {
+    rule: "drain-delay",
+    severity: "warning",
+    setup: [inBackend("retry-on 503"), inBackend("http-request disable-l7-retry if METH_POST")],
+    change: [["    retry-on 503\n", ""]],
+    at: "drainDelaySeconds",
+    rightMillrace: { drainDelaySeconds: 0 },
+    millrace: { drainDelaySeconds: 0 },
+  },
 ];

@@ -33,7 +33,15 @@ const MANY = 50;
 const written: { program: "nginx" | "haproxy"; path: string; isRefused: boolean }[] = [];
 
 function testMistake(program: "nginx" | "haproxy", mistake: Mistake): void {
-  const { rule, severity, change, setup = [], at = change.at(-1)?.[1] ?? "", known = {}, millrace } = mistake;
+  const {
+    rule,
+    severity,
+    change,
+    setup = [],
+    at = change.at(-1)?.[1] ?? Object.keys(mistake.millrace ?? {})[0] ?? "",
+    known = {},
+    millrace,
+  } = mistake;
   const rightMillrace = mistake.rightMillrace ?? (millrace === undefined ? undefined : {});
   const right = changed(RIGHT[program], setup);
   const before = bench.write(program, right);

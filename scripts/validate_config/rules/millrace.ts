@@ -6,6 +6,7 @@ import {
   type BackendServer,
   type HaproxyConfig,
   lineOf,
+  linesOf,
   option,
   type ProxyRoute,
   routesFor as haproxyRoutes,
@@ -264,10 +265,7 @@ const drainDelay: Rule = {
       const check = option(backend, "httpchk");
       const checked = servers.filter(({ parameters }) => parameters.has("check"));
       if (check === undefined || checked.length < 2) continue;
-      const asked = [
-        check,
-        ...backend.lines.filter(({ keyword, args }) => keyword === "http-check" && args[0] === "send"),
-      ];
+      const asked = [check, ...linesOf(backend, "http-check").filter(({ args }) => args[0] === "send")];
       if (!asked.some(({ args }) => args.some((arg) => arg.startsWith("/ready")))) {
         yield {
           place: check.place,
