@@ -15,7 +15,7 @@ export function splitWords(line: string, variables: ReadonlyMap<string, string>)
   for (let at = 0; at < line.length; at++) {
     const char = line.charAt(at);
     if (char === "#") break;
-    if (/\s/.test(char)) {
+    if (/[ \t\r\v\f]/.test(char)) {
       if (word !== undefined) words.push(word);
       word = undefined;
     } else if (char === "'" || char === '"') {

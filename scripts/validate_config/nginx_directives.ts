@@ -233,9 +233,6 @@ u 1: state
 m 0{}: mail
 `;
 
-/** A letter of {@link TABLE}; `*` is a context whose directives are not known here (mail). */
-export type NginxContext = string;
-
 /** What a directive may be in some of the contexts. */
 export interface DirectiveForm {
   readonly contexts: string;

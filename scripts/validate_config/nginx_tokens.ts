@@ -25,7 +25,8 @@ export class NginxSyntaxError extends Error {
   }
 }
 
-const SPACE = /\s/;
+/** Not a byte order mark or other blanks of Unicode: nginx takes those for letters. */
+const SPACE = /[ \t\r\n]/;
 const ESCAPES: Readonly<Record<string, string>> = {
   t: "\t",
   r: "\r",
@@ -42,7 +43,6 @@ export class NginxTokens {
   private line = 1;
 
   constructor(text: string) {
-    // nginx itself stumbles over a byte order mark only because it takes it for a directive; so do we.
     this.text = text;
   }
 

@@ -1,5 +1,5 @@
 /** From files to findings: reads them, sees what they do, and asks every rule. Prints nothing. */
-import { readText } from "./files.ts";
+import { isFolder, readText } from "./files.ts";
 import { type Finding, type Hit, severities } from "./finding.ts";
 import { haproxyConfig } from "./haproxy_config.ts";
 import { readHaproxy } from "./haproxy_tree.ts";
@@ -8,7 +8,6 @@ import { nginxReferenceProblems } from "./nginx_references.ts";
 import { readNginx } from "./nginx_tree.ts";
 import { apply, type Judged, type Known, type Rule } from "./rule.ts";
 import { fragmentRule, nothingRule, rules, syntaxRule } from "./rules/all.ts";
-import { isFolder } from "./files.ts";
 
 export const programs = ["nginx", "haproxy"] as const;
 export type ProgramName = typeof programs[number];

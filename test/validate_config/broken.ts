@@ -12,6 +12,11 @@ const PASS = "proxy_pass http://nodes;";
 
 export const brokenNginx: readonly Broken[] = [
   {
+    change: [["worker_processes 1;", "\uFEFFworker_processes 1;"]],
+    says: /unknown directive/,
+    at: "worker_processes",
+  },
+  {
     change: [["server 127.0.0.1:9002;", "server 127.0.0.1:9002 max_fail=1;"]],
     says: /invalid parameter "max_fail=1"/,
     at: "max_fail",
