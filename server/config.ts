@@ -177,7 +177,8 @@ function suggestion(name: string, known: readonly string[]): string {
   return `; did you mean ${nearest.candidate}?`;
 }
 
-function editDistance(a: string, b: string): number {
+/** How many letters must be changed, added or left out to make one of the other. */
+export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
