@@ -393,7 +393,7 @@ describe("the report command", () => {
 
   it("exits with 2 when it is used wrongly, and with 1 when there is no such file", () => {
     assertEquals(run().code, 2);
-    assertEquals(run("one", "two").code, 2);
+    assertEquals(run("one", "--nonsense").code, 2);
     assertEquals(run("/nonexistent/run.jsonl").code, 1);
   });
 });
