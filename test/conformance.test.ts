@@ -1,6 +1,6 @@
 /**
  * Every engine on every runtime that has it, judged on the wire by scripts/conformance: `ts` breaks no rule, and the
- * native engines break exactly those that README.md's engine table admits. Servers are processes of their own.
+ * native engines break exactly those that docs/engines.md's engine table admits. Servers are processes of their own.
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -54,11 +54,11 @@ async function whyNotOn(on: Runtime, engine: EngineName): Promise<string | false
 
 /** What the engine table says: the row that begins with `label`, by engine. */
 function tableRow(label: string): Map<string, string> {
-  const lines = readFileSync(new URL("../README.md", import.meta.url), "utf8").split("\n");
+  const lines = readFileSync(new URL("../docs/engines.md", import.meta.url), "utf8").split("\n");
   const cells = (line = "") => line.split("|").slice(1, -1).map((cell) => cell.trim());
   const start = lines.findIndex((line) => cells(line).includes("`uws`") && cells(line)[0] === "");
   const row = lines.slice(start).find((line) => cells(line)[0] === label);
-  assert(start >= 0 && row !== undefined, `README.md has no row "${label}"`);
+  assert(start >= 0 && row !== undefined, `docs/engines.md has no row "${label}"`);
   return new Map(
     cells(lines[start]).map((engine, index) => [engine.replaceAll("`", ""), cells(row)[index] ?? ""]),
   );
@@ -121,7 +121,7 @@ describe("conformance to RFC 6455 and RFC 7692", () => {
   for (const [engine, on] of NATIVE) {
     describe(`of the engine ${engine}`, { skip: skips.get(`native ${engine}`) ?? false }, () => {
       for (const deflate of [DeflateMode.Off, DeflateMode.Shared]) {
-        it(`lacks what README.md admits and nothing else, deflate ${deflate}`, WHOLE_RUN, async () => {
+        it(`lacks what docs/engines.md admits and nothing else, deflate ${deflate}`, WHOLE_RUN, async () => {
           const found = await judge(on, engine, deflate);
           const actual = { failed: found("failed"), "non-strict": found("non-strict") };
           assertEquals(actual, admitted(engine, deflate));
@@ -130,7 +130,7 @@ describe("conformance to RFC 6455 and RFC 7692", () => {
     });
   }
 
-  it("README.md's engine table names cases that exist", () => {
+  it("docs/engines.md's engine table names cases that exist", () => {
     const known = new Set(ALL_CASES.map(({ id }) => id));
     for (
       const label of ["conformance, no compression", "conformance, `--deflate shared`", "non-strict cases"]

@@ -1,6 +1,6 @@
 /**
  * The promises of the engine contract, each a named test that every engine runs. An engine that truly cannot keep one
- * names it in `exceptions` with the reason, and README.md's engine table says so too.
+ * names it in `exceptions` with the reason, and docs/engines.md's engine table says so too.
  */
 import { fileURLToPath } from "node:url";
 import { after, before, describe, it } from "node:test";
