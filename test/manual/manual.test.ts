@@ -22,7 +22,7 @@ import { shellProblems } from "./shell.ts";
 /** What a page says is the same on every runtime. */
 const isNode = !("Bun" in globalThis) && !("Deno" in globalThis);
 /** Shown, not run: what programs print, and other people's protocols. */
-const SHOWN = new Set(["text", "http", "diff"]);
+const SHOWN = new Set(["text", "http", "diff", "xml"]);
 
 const pages = manualPages();
 

@@ -104,7 +104,7 @@ function problemOf(words: readonly string[]): string[] {
 
 function npmProblem([verb = "", ...args]: string[]): string[] {
   if (verb === "run") {
-    const [name = "", ...rest] = args.filter((word) => word !== "-s");
+    const [name = "", ...rest] = args.filter((word) => word !== "-s" && word !== "--silent");
     if (rest.length > 0 && rest[0] !== "--") return [`npm run ${name}: flags go after --`];
     return scriptProblem(name, rest.slice(1));
   }
@@ -116,7 +116,9 @@ function npmProblem([verb = "", ...args]: string[]): string[] {
 function scriptProblem(name: string, args: readonly string[]): string[] {
   if (scripts[name] === undefined) return [`${name}: there is no such script in package.json`];
   if (SERVER_SCRIPTS.has(name)) return serverProblem(args);
-  return args.filter((word) => word.startsWith("--") && word !== "--")
+  // What comes after another -- is for the programs that the tool starts.
+  const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
+  return own.filter((word) => word.startsWith("--"))
     .map((word) => word.split("=")[0] ?? "")
     .filter((flag) => !new RegExp(`${flag}\\b`).test(helpOf(name)))
     .map((flag) => `${name}: --help does not know ${flag}`);
