@@ -25,7 +25,9 @@ on 127.0.0.1, from the files in deploy/; says where everything is; and stops all
 Ctrl-C does not wait for clients. Nothing is left behind.
 
   --nodes N               how many nodes (3; at most ${MAX_NODES})
-  --engine NAME           ${clusterEngines.join(", ")} (auto: what the server takes by itself on Node, or on Bun)
+  --engine NAME           ${
+  clusterEngines.join(", ")
+} (auto: what the server takes by itself on Node, or on Bun)
   --proxy NAME            ${proxyNames.join(", ")} or both (nginx)
   --no-prometheus         without Prometheus
   --port PORT             of the proxy, for clients; with both proxies HAProxy has the next one

@@ -19,7 +19,11 @@ export const debianPrograms: readonly DebianProgram[] = [
   { program: "promtool", package: "prometheus", neededFor: "what promtool says of the metrics" },
   { program: "redis-server", package: "redis-server", neededFor: "the Redis broker" },
   { program: "nats-server", package: "nats-server", neededFor: "the NATS broker" },
-  { program: "nginx", package: "nginx libnginx-mod-nchan", neededFor: "the benchmark of nchan, and deploy/nginx" },
+  {
+    program: "nginx",
+    package: "nginx libnginx-mod-nchan",
+    neededFor: "the benchmark of nchan, and deploy/nginx",
+  },
   { program: "haproxy", package: "haproxy", neededFor: "deploy/haproxy" },
   { program: "mosquitto", package: "mosquitto", neededFor: "the benchmark of mosquitto" },
   // 103 MB to load; a page that nobody has seen in a browser is not tested.

@@ -4,7 +4,15 @@
  */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -64,7 +72,11 @@ interface Front {
 /** Programs that are not installed; the message says how to get them. */
 export class MissingPrograms extends Error {}
 
-const packages = { "redis-server": "redis-server", "openssl": "openssl", "prometheus": "prometheus" } as const;
+const packages = {
+  "redis-server": "redis-server",
+  "openssl": "openssl",
+  "prometheus": "prometheus",
+} as const;
 
 /** What has to be installed for these settings and is not; undefined when nothing. */
 export function whatIsMissing(
