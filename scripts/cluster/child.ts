@@ -61,11 +61,11 @@ export class Child {
       const end = (how: string) => {
         if (this.failure !== undefined) return;
         this.failure = how;
-        // What it has started, if anything, ends with it.
-        this.signalGroup("SIGKILL");
         if (!this.isExpectedToEnd) owner.died(how);
         resolve();
       };
+      // What it has started, if anything, ends with it.
+      child.once("exit", () => this.signalGroup("SIGKILL"));
       child.once("error", (error) => end(`: ${error.message}`));
       child.once("close", (code, signal) => end(signal === null ? `with exit code ${code}` : `by ${signal}`));
     });

@@ -81,7 +81,7 @@ function crowdBehind(stage: Stage, proxy: ProxyName, followers: number): Crowd {
     topicsOf: (index) => [topics[index % topics.length] ?? ""],
     followerUrl: () => url,
     addressOf: (index) => `127.0.1.${1 + index % ADDRESSES}`,
-    publishers: 2,
+    publishers: followers > FOLLOWERS ? 8 : 2,
     publishing: { topics, urlOf: () => url, restMs: followers > FOLLOWERS ? 80 : 20, burst: 4 },
   });
 }
@@ -115,9 +115,8 @@ async function assertNothingLost(crowds: readonly Crowd[], stage: Stage): Promis
 
 async function rollingRestart(stage: Stage, crowds: readonly Crowd[]): Promise<void> {
   for (const node of stage.cluster.nodes) {
-    const away = untilAllAreElsewhere(crowds, node.name);
     await node.stop();
-    await away;
+    await untilAllAreElsewhere(crowds, node.name);
     await node.start();
   }
 }
