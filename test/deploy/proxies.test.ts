@@ -63,6 +63,8 @@ async function startCluster(settings: Partial<ClusterSettings>, ...nodeFlags: st
     said: (name, text) => said.push({ name, text }),
     ...settings,
   });
+  // Whatever ends the tests.
+  process.on("exit", () => cluster.destroy());
   await cluster.start();
   const { proxies } = cluster.addresses;
   return { cluster, deaths, said, urlOf: (proxy) => proxies[proxy] ?? "" };
