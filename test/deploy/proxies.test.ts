@@ -31,6 +31,8 @@ const PER_TOPIC = 100;
 /** Of loopback: from each come fewer connections than the limit allows, and than there are ports. */
 const ADDRESSES = 20;
 const MAX_PER_ADDRESS = 30;
+/** How long a proxy may take to read its files again. */
+const RELOAD_MS = 10_000;
 /** Handshakes after a proxy has said that it has read its files again. */
 const HANDSHAKES_AFTER = 10;
 /** Connections of HAProxy's that are not followers: publishers, and those that are about to end. */
@@ -221,7 +223,9 @@ describe("three nodes behind nginx and HAProxy", { skip }, () => {
         const news = stage.said.all.slice(before).filter(({ name }) => name === proxy);
         return /gracefully shutting down|Loading success/.test(news.map(({ text }) => text).join(""));
       };
+      const deadline = performance.now() + RELOAD_MS;
       for (let since = 0; since < HANDSHAKES_AFTER; since += isDone() ? 1 : 0) {
+        assert(performance.now() < deadline, "it has not said that it did");
         const { status, socket } = await visit(stage.urlOf(proxy));
         socket?.destroy();
         assertEquals(status, 101);
