@@ -10,6 +10,8 @@ export interface CrowdSettings {
   readonly followers: number;
   readonly topicsOf: (follower: number) => readonly string[];
   readonly followerUrl: () => string;
+  /** Where a follower connects from, if that matters. */
+  readonly addressOf?: (follower: number) => string;
   readonly publishers: number;
   readonly publishing: Pick<PublisherSettings, "topics" | "urlOf" | "restMs" | "burst">;
 }
@@ -24,12 +26,19 @@ export class Crowd {
   readonly publishers: readonly Publisher[];
   private readonly topics: readonly string[];
 
-  constructor({ random, followers, topicsOf, followerUrl, publishers, publishing }: CrowdSettings) {
+  constructor(settings: CrowdSettings) {
+    const { random, followers, topicsOf, followerUrl, addressOf, publishers, publishing } = settings;
     this.topics = publishing.topics;
     const wake = () => this.arrived.wake();
     this.followers = Array.from(
       { length: followers },
-      (_, index) => new Follower({ topics: topicsOf(index), urlOf: followerUrl, wake }),
+      (_, index) =>
+        new Follower({
+          topics: topicsOf(index),
+          urlOf: followerUrl,
+          localAddress: addressOf?.(index),
+          wake,
+        }),
     );
     this.publishers = Array.from({ length: publishers }, (_, index) =>
       new Publisher({

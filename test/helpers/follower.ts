@@ -13,6 +13,8 @@ export interface FollowerSettings {
   readonly topics: readonly string[];
   /** Where to connect to, asked each time. */
   readonly urlOf: () => string;
+  /** Where it connects from, if that matters. */
+  readonly localAddress?: string | undefined;
   /** Something has come. */
   readonly wake: () => void;
 }
@@ -67,7 +69,7 @@ export class Follower {
         this.settings.wake();
       },
       ended: (client) => this.ended(client),
-    });
+    }, this.settings.localAddress);
   }
 
   private ended(client: JsonClient): void {

@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import type { Received } from "./peer.ts";
 import { closePayload, encodeFrame, FrameReader, handshake, Opcode } from "./raw_client.ts";
 
@@ -24,10 +25,14 @@ export class JsonClient {
   private head: string | undefined = "";
   private hasEnded = false;
 
-  constructor(url: string, owner: JsonClientOwner) {
+  /** @param localAddress where it connects from, if that matters */
+  constructor(url: string, owner: JsonClientOwner, localAddress?: string) {
     this.owner = owner;
-    const { hostname: host, port } = new URL(url);
-    this.socket = connect({ host, port: Number(port), noDelay: true });
+    const { hostname: host, port, protocol } = new URL(url);
+    const address = { host, port: Number(port), noDelay: true, ...(localAddress && { localAddress }) };
+    this.socket = protocol === "wss:"
+      ? connectTls({ ...address, rejectUnauthorized: false })
+      : connect(address);
     this.socket.write(handshake(url));
     this.socket.on("data", (chunk: Buffer) => this.read(chunk));
     for (const event of ["error", "end", "close"]) this.socket.on(event, () => this.end());
