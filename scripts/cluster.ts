@@ -3,6 +3,7 @@
  * `cluster`: starts nodes, Redis, a proxy and Prometheus on loopback, prints where they are, and stops all of it on Ctrl-C.
  * It must never start anything itself: `cluster/cluster.ts` does, for the tests too.
  */
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { Cluster } from "./cluster/cluster.ts";
 import { type Command, HELP, readCommand } from "./cluster/command.ts";
@@ -26,6 +27,12 @@ async function run({ settings, isJson, isVerbose }: Command): Promise<number> {
   if (hasPrometheus && findProgram("prometheus") === undefined) {
     hasPrometheus = false;
     complain("WITHOUT PROMETHEUS: it is not installed; on Debian: apt-get install prometheus");
+  }
+  if (settings.folder !== undefined && existsSync(settings.folder)) {
+    complain(
+      `--folder ${settings.folder}: it is there already, and would be removed at the end; name one that is not`,
+    );
+    return EXIT_WRONG_USE;
   }
   const cluster = new Cluster({
     ...settings,

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findProgram } from "../debian.ts";
 import { Child, type Launch } from "./child.ts";
@@ -43,6 +43,8 @@ export interface ClusterSettings {
   readonly ports?: Partial<Record<ProxyName | "node" | "redis" | "prometheus", number>>;
   /** Flags for each node. */
   readonly nodeFlags?: readonly string[];
+  /** Where certificate, keys and process ids lie while it runs: a folder that is not there yet. A temporary one when undefined. */
+  readonly folder?: string;
   /** What the proxies let one address have; that of the files in `deploy/` when undefined. */
   readonly connectionsPerAddress?: number;
   /** Something that the owner has to know: a program has died. */
@@ -96,18 +98,21 @@ export class Cluster {
   readonly nodes: ClusterNode[] = [];
   readonly apiKey: string = randomBytes(API_KEY_BYTES).toString("hex");
   private readonly settings: ClusterSettings;
-  private readonly folder = mkdtempSync(join(tmpdir(), "millrace-cluster-"));
+  private readonly folder: string;
   private readonly children = new Set<Child>();
   private readonly proxies = new Map<ProxyName, Front>();
   private redis: Front | undefined = undefined;
   private prometheus: Front | undefined = undefined;
   private state: "starting" | "running" | "stopping" = "starting";
 
-  /** @throws {MissingPrograms} */
+  /** @throws {MissingPrograms} @throws an Error when the folder is there already */
   constructor(settings: ClusterSettings) {
     const missing = whatIsMissing(settings);
     if (missing !== undefined) throw new MissingPrograms(missing);
     this.settings = settings;
+    const { folder } = settings;
+    if (folder !== undefined) mkdirSync(folder);
+    this.folder = folder === undefined ? mkdtempSync(join(tmpdir(), "millrace-cluster-")) : resolve(folder);
   }
 
   /** Resolves once everything takes clients; stops what has started and rejects when something does not. */
@@ -118,6 +123,7 @@ export class Cluster {
       const { port: redisPort } = await this.startRedis();
       await this.makeNodes(redisPort);
       await Promise.all([...this.nodes.map((node) => node.start()), this.startPrometheus()]);
+      for (const { name, pid } of this.nodes) writeFileSync(this.file(`${name}.pid`), `${pid}\n`);
       await Promise.all(this.settings.proxies.map((name) => this.startProxy(name)));
       if (this.state === "starting") this.state = "running";
     } catch (error) {

@@ -39,7 +39,8 @@ describe("a page that is followed command by command in a fresh clone", { skip: 
     await follow(blocks, clone, (text) => text.replaceAll(PORT, (port) => ports.get(port) ?? port));
   }
 
-  const needed = ["nginx", "redis-server"].map(whyMissing).find((reason) => reason !== false) ?? false;
+  const needed = ["nginx", "redis-server", "openssl"].map(whyMissing).find((reason) => reason !== false) ??
+    false;
 
   it(
     "docs/tutorial.md leads to a subscriber that survives its node",
