@@ -2,6 +2,7 @@
  * The client: what an application calls, and who is told what. The connection below comes and goes; subscriptions and
  * commands outlive it. Made of functions rather than classes: what is local has no name in the bundle.
  */
+import { onAbort } from "./abort.ts";
 import { createBackoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import { createConnection, type State, type StateChange } from "./connection.ts";
@@ -100,7 +101,10 @@ export function createClient<Topics extends object = Record<string, unknown>>(
   const backoffOptions = { minMs: 500, maxMs: 30_000, random, ...options.backoff };
   const requests = createRequests({ format, clock, limit, whenFull });
   const feeds = new Map<string, Feed>();
-  const { on, emit } = createEmitter<ClientEvents>((cause) => listenerFailed(cause));
+  const { on, emit } = createEmitter<ClientEvents>((cause, name) => {
+    if (name === "error") console.error(cause);
+    else listenerFailed(cause);
+  });
   let isOnline = false;
   let isClosing = false;
   let willVerify = false;
@@ -111,11 +115,8 @@ export function createClient<Topics extends object = Record<string, unknown>>(
   const failed = (error: MillraceError): void => {
     if (!emit("error", error)) console.error(error);
   };
-  /** An error listener may be the one that failed, so its like is only told once. */
-  const listenerFailed = (cause: unknown): void => {
-    if (cause instanceof MillraceError && cause.code === "listener_failed") console.error(cause);
-    else failed(new MillraceError("listener_failed", `A listener failed: ${cause}`, { cause }));
-  };
+  const listenerFailed = (cause: unknown): void =>
+    failed(new MillraceError("listener_failed", `A listener failed: ${cause}`, { cause }));
   const lost = (gap: Gap): void => void emit("gap", gap);
   const closed = (): MillraceError => new MillraceError("closed", "The client is closed.");
 
@@ -222,7 +223,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     command: { readonly type: string; readonly topic?: string; readonly data?: unknown },
     { repeat, signal }: { readonly repeat?: boolean | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<Reply> => {
-    if (command.topic !== undefined) checkTopic(command.topic, false);
+    if (command.topic !== undefined) checkTopic(command.topic);
     if ("data" in command && command.data === undefined) throw new TypeError("undefined cannot be sent");
     if (isClosing) throw closed();
     if (stopped !== undefined) throw stopped;
@@ -246,16 +247,14 @@ export function createClient<Topics extends object = Record<string, unknown>>(
           else return;
           off();
         };
-        const abort = () => {
-          reject(signal?.reason);
-          off();
-        };
-        const forget = on("state", look);
-        const off = () => {
-          forget();
-          signal?.removeEventListener("abort", abort);
-        };
-        signal?.addEventListener("abort", abort);
+        const forget = [
+          on("state", look),
+          onAbort(signal, () => {
+            reject(signal?.reason);
+            off();
+          }),
+        ];
+        const off = () => forget.forEach((run) => run());
         start(true);
         look();
       }),
@@ -295,7 +294,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
         await new Promise<void>((resolve) => {
           const cancel = clock.after(flushMs, resolve);
           void requests.idle().then(cancel).then(resolve);
-          signal?.addEventListener("abort", () => resolve());
+          onAbort(signal, resolve);
         });
       }
       await connection.close();
@@ -303,6 +302,6 @@ export function createClient<Topics extends object = Record<string, unknown>>(
   };
   const abort = () => void client.close({ flushMs: 0 });
   if (signal?.aborted) abort();
-  else signal?.addEventListener("abort", abort);
+  else onAbort(signal, abort);
   return client as unknown as Client<Topics>;
 }

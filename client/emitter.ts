@@ -9,8 +9,10 @@ export interface Emitter<Events extends object> {
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): boolean;
 }
 
-/** @param failed is told what a listener throws */
-export function createEmitter<Events extends object>(failed: Listener<unknown>): Emitter<Events> {
+/** @param failed is told what a listener throws, and of which event */
+export function createEmitter<Events extends object>(
+  failed: (error: unknown, name: keyof Events) => void,
+): Emitter<Events> {
   const listeners = new Map<keyof Events, Set<Listener<never>>>();
   return {
     on(name, listener) {
@@ -21,7 +23,9 @@ export function createEmitter<Events extends object>(failed: Listener<unknown>):
     },
     emit(name, event) {
       const set = listeners.get(name);
-      for (const listener of set ?? []) guarded(listener as Listener<typeof event>, event, failed);
+      for (const listener of set ?? []) {
+        guarded(listener as Listener<typeof event>, event, (error) => failed(error, name));
+      }
       return set !== undefined && set.size > 0;
     },
   };

@@ -4,6 +4,7 @@
  */
 import type { MillraceError } from "./errors.ts";
 import type { Gap, Message } from "./message.ts";
+import { missing } from "./place.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** Messages one after the other. Leaving the loop ends the subscription, whose end ends the loop. */
@@ -49,11 +50,6 @@ export function createStream({ subscribe, limit, lost }: StreamOptions): Message
     error = reason;
     for (const wake of consumers.splice(0)) wake();
   });
-  const tellGap = ({ topic, pattern, epoch, offset }: Message, to: Message): void => {
-    const reason = "consumer";
-    if (pattern !== undefined) lost({ topic: pattern, pattern, reason });
-    else lost({ topic, reason, epoch: to.epoch, from: epoch === to.epoch ? offset : 1, to: to.offset });
-  };
   return {
     ready,
     [Symbol.asyncIterator]() {
@@ -61,7 +57,14 @@ export function createStream({ subscribe, limit, lost }: StreamOptions): Message
     },
     async next() {
       while (waiting.length === 0 && !hasEnded) await new Promise<void>((resolve) => consumers.push(resolve));
-      if (first !== undefined && last !== undefined) tellGap(first, last);
+      if (first !== undefined && last !== undefined) {
+        const { epoch, offset, pattern } = first;
+        // Of a pattern, several topics may be concerned.
+        const gap = pattern === undefined
+          ? missing({ epoch, offset: offset - 1 }, last, last.offset, "consumer")
+          : { topic: pattern, pattern, reason: "consumer" as const };
+        if (gap !== undefined) lost(gap);
+      }
       first = undefined;
       const value = waiting.shift();
       if (value !== undefined) return { value };

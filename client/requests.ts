@@ -2,6 +2,7 @@
  * Commands and their replies: a bounded queue of those that wait for a line, and a window of those that wait for a reply.
  * What the line's end does to each is decided here; what a command means is not known.
  */
+import { onAbort } from "./abort.ts";
 import type { Clock } from "./clock.ts";
 import { MillraceError } from "./errors.ts";
 import type { Format } from "./format.ts";
@@ -132,17 +133,16 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
       new Promise<Reply>((resolve, reject) => {
         signal?.throwIfAborted();
         const settled = <Value>(settle: (value: Value) => void) => (value: Value): void => {
-          signal?.removeEventListener("abort", abort);
+          forget();
           settle(value);
         };
         const request = create(command, settled(resolve), settled(reject), repeat);
-        const abort = () => {
+        const forget = onAbort(signal, () => {
           remove(queue, request);
           request.isAbandoned = true;
           request.reject(signal?.reason);
           pump();
-        };
-        signal?.addEventListener("abort", abort);
+        });
         queue.push(request);
         pump();
         if (queue.length <= limit) return;

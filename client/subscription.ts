@@ -2,6 +2,7 @@
  * One listener's view of a topic or pattern: each message once and in order from its own place on, and gaps in between.
  * How messages come here is its feed's matter.
  */
+import { onAbort } from "./abort.ts";
 import { guarded } from "./emitter.ts";
 import { MillraceError } from "./errors.ts";
 import type { Gap, GapReason, Message, Place, PresenceChange } from "./message.ts";
@@ -60,6 +61,7 @@ export function createSubscriber(topic: string, options: SubscriberOptions): Sub
     if (!hasEnded) guarded(to, event, failed);
   };
   const unsubscribe = (): void => subscriber.end();
+  const forget = onAbort(signal, unsubscribe);
   const subscriber: Subscriber = {
     topic,
     options,
@@ -70,7 +72,7 @@ export function createSubscriber(topic: string, options: SubscriberOptions): Sub
       if (hasEnded) return;
       if (error !== undefined) tell(onError, error);
       hasEnded = true;
-      signal?.removeEventListener("abort", unsubscribe);
+      forget();
       isNeverReady(error ?? new MillraceError("closed", "The subscription has ended."));
       ended(error);
     },
@@ -101,6 +103,5 @@ export function createSubscriber(topic: string, options: SubscriberOptions): Sub
     },
     changed: (change) => tell(onPresence, change),
   };
-  signal?.addEventListener("abort", unsubscribe);
   return subscriber;
 }
