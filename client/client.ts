@@ -134,7 +134,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
         else if (state === "stopped") {
           stopped = new MillraceError(state, `Not to come back: ${closeCode} ${reason}`, { closeCode });
         }
-        if (stopped !== undefined) {
+        if (stopped) {
           stopWaking?.();
           requests.fail(stopped);
         }
@@ -207,7 +207,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     if (options.signal?.aborted) subscriber.end();
     else {
       let feed = feeds.get(topic);
-      if (feed === undefined) {
+      if (!feed) {
         const emptied = () => void feeds.delete(topic);
         feed = createFeed({ name: topic, requests, clock, emptied, backoff: createBackoff(backoffOptions) });
         feeds.set(topic, feed);
@@ -223,10 +223,11 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     command: { readonly type: string; readonly topic?: string; readonly data?: unknown },
     { repeat, signal }: { readonly repeat?: boolean | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<Reply> => {
-    if (command.topic !== undefined) checkTopic(command.topic);
+    // A broadcast has none.
+    checkTopic(command.topic ?? "-");
     if ("data" in command && command.data === undefined) throw new TypeError("undefined cannot be sent");
     if (isClosing) throw closed();
-    if (stopped !== undefined) throw stopped;
+    if (stopped) throw stopped;
     const reply = requests.ask(command, { repeat: repeat ?? false, signal });
     start();
     return await reply;
@@ -243,7 +244,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
         signal?.throwIfAborted();
         const look = () => {
           if (connection.state === "open") resolve();
-          else if (stopped !== undefined) reject(stopped);
+          else if (stopped) reject(stopped);
           else return;
           off();
         };
@@ -260,7 +261,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
       }),
     subscribe: (topic: string, listener: (message: Message) => void, options: SubscribeOptions = {}) =>
       add(topic, listener, options, (error) => {
-        if (error !== undefined && options.onError === undefined) failed(error);
+        if (error && !options.onError) failed(error);
       }),
     messages: (topic: string, { bufferLimit = 1_000, ...options }: MessagesOptions = {}) =>
       createStream({
@@ -281,16 +282,13 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     async broadcast(data: unknown, options: CommandOptions = {}) {
       return (await ask({ type: "broadcast", data }, options)).sent as number;
     },
-    history: (topic: string, { signal, since, limit }: HistoryOptions = {}) =>
-      ask(
-        { type: "history", topic, ...since && { since }, ...limit && { limit } },
-        { repeat: true, signal },
-      ),
+    history: (topic: string, { signal, ...more }: HistoryOptions = {}) =>
+      ask({ type: "history", topic, ...more }, { repeat: true, signal }),
     presence: (topic: string, { signal }: CommandOptions = {}) =>
       ask({ type: "presence", topic }, { repeat: true, signal }),
     async close({ flushMs = 5_000, signal }: CloseOptions = {}) {
       isClosing = true;
-      if (stopped === undefined && connection.state !== "idle" && flushMs > 0 && !signal?.aborted) {
+      if (!stopped && connection.state !== "idle" && flushMs > 0 && !signal?.aborted) {
         await new Promise<void>((resolve) => {
           const cancel = clock.after(flushMs, resolve);
           void requests.idle().then(cancel).then(resolve);

@@ -10,13 +10,14 @@ export type Advice =
   /** To come back with another token. */
   | "new-token";
 
+const stops = /^(?:100[023789]|400[12346])$/;
+const backsOff = /^(?:1013|4009)$/;
 const TOKEN_EXPIRED = 4005;
-const stops = [1000, 1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4004, 4006];
-const backsOff = [1013, 4009];
 
 /** Codes that are not in the table, 1006 among them, are taken for a line that was cut. */
 export function adviceOn(code: number): Advice {
-  if (stops.includes(code)) return "stop";
+  const text = String(code);
+  if (stops.test(text)) return "stop";
   if (code === TOKEN_EXPIRED) return "new-token";
-  return backsOff.includes(code) ? "back-off" : "return";
+  return backsOff.test(text) ? "back-off" : "return";
 }

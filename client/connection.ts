@@ -123,7 +123,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   const ended = (closeCode: number, reason: string): void => {
     const advice = drainMs === undefined ? adviceOn(closeCode) : "return";
-    const canRenew = source !== undefined || typeof url === "function";
+    const canRenew = source || typeof url === "function";
     if (advice === "stop" || (advice === "new-token" && !canRenew)) return stop(closeCode, reason);
     const hasLasted = state === "open" && clock.now() - openedMs >= STABLE_MS;
     if (hasLasted && advice !== "back-off") backoff.reset();
@@ -135,25 +135,25 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 
   const drop = (reason: string): void => {
-    if (line !== undefined) return line.drop(reason);
+    if (line) return line.drop(reason);
     // There was only a URL to wait for.
     attempt++;
     ended(ABNORMAL, reason);
   };
 
   const open = (): void => {
-    if (line === undefined || welcome === undefined || state !== "connecting") return;
+    if (!line || !welcome || state !== "connecting") return;
     const { send } = line;
     cancel();
     openedMs = clock.now();
     heartbeat = startHeartbeat({
       ...{ clock, idleMs, timeoutMs },
       ping: () => send(ping),
-      dead: () => drop("the server is silent"),
+      dead: () => drop("Silence."),
     });
     change("open");
     // Unless whoever heard that has closed it.
-    if (welcome !== undefined) owner.opened(send, welcome);
+    if (welcome) owner.opened(send, welcome);
   };
 
   const greeted = (event: Welcome): void => {
@@ -161,15 +161,15 @@ export function createConnection(options: ConnectionOptions): Connection {
     if (!event.authRequired) return open();
     // The time for it is the server's to set: it closes with 4003.
     cancel();
-    if (source === undefined) {
-      fail("unauthorized", "The server wants a token, and there is no option `token`.");
+    if (!source) {
+      fail("unauthorized", "The server wants a token: give the option `token`.");
       void line?.close();
-      return stop(ABNORMAL, "no token");
+      return stop(ABNORMAL, "No token.");
     }
     token = createToken({
       ...{ source, clock, backoff: tokenBackoff },
       got: (token) => line?.send(format.encode({ type: "auth", token, id: AUTH_ID })),
-      failed: (cause) => fail("token_failed", "The token could not be had.", cause),
+      failed: (cause) => fail("token_failed", "No token.", cause),
     });
     token.ask("connect");
   };
@@ -191,25 +191,25 @@ export function createConnection(options: ConnectionOptions): Connection {
     const isCurrent = () => own === attempt;
     cancel();
     change("connecting");
-    cancel = clock.after(connectTimeoutMs, () => drop("no welcome in time"));
+    cancel = clock.after(connectTimeoutMs, () => drop("No welcome."));
     let target;
     try {
       target = typeof url === "string" ? url : await url();
     } catch (cause) {
       if (!isCurrent()) return;
-      fail("cannot_connect", "The URL could not be had.", cause);
-      return ended(ABNORMAL, "no URL");
+      fail("cannot_connect", "No URL.", cause);
+      return ended(ABNORMAL, "No URL.");
     }
     if (!isCurrent()) return;
     try {
       line = openLine({
         ...{ url: target, format, clock, WebSocket: findWebSocket(options.WebSocket) },
         received: (event) => isCurrent() && received(event),
-        bad: (cause) => fail("bad_message", "What the server said was not understood.", cause),
+        bad: (cause) => fail("bad_message", "Not understood.", cause),
         ended: (code, reason) => isCurrent() && ended(code, reason),
       });
     } catch (cause) {
-      fail("cannot_connect", "No WebSocket could be made.", cause);
+      fail("cannot_connect", "No WebSocket.", cause);
       stop(ABNORMAL, String(cause));
     }
   };
@@ -240,6 +240,6 @@ function findWebSocket(given: WebSocketConstructor | undefined): WebSocketConstr
   const found = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (found !== undefined) return found;
   throw new TypeError(
-    "No WebSocket here (Node has one from 22 on): give the option `WebSocket`, that of `ws` say.",
+    "No WebSocket in this runtime (Node before 22): give the option `WebSocket`, that of `ws`.",
   );
 }

@@ -17,7 +17,7 @@ export function createEmitter<Events extends object>(
   return {
     on(name, listener) {
       let set = listeners.get(name);
-      if (set === undefined) listeners.set(name, set = new Set());
+      if (!set) listeners.set(name, set = new Set());
       set.add(listener);
       return () => void set.delete(listener);
     },

@@ -25,9 +25,9 @@ export type ClientErrorCode =
 export class MillraceError extends Error {
   override readonly name = "MillraceError";
   /** One of {@link ClientErrorCode}, or an error code of the protocol. */
-  readonly code: string;
+  declare readonly code: string;
   /** With which the connection was closed, for `stopped`. */
-  readonly closeCode: number | undefined;
+  declare readonly closeCode: number | undefined;
 
   constructor(
     code: string,

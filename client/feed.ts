@@ -62,7 +62,7 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
   let cancel = (): void => {};
 
   const loseAll = (gap: Gap | undefined): void => {
-    if (gap !== undefined) { for (const subscriber of subscribers) subscriber.lose(gap); }
+    if (gap) { for (const subscriber of subscribers) subscriber.lose(gap); }
   };
 
   /** Of one of a pattern's topics. */
@@ -76,11 +76,11 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
   const lowestPlace = (): Place | undefined => {
     let lowest: Place | undefined;
     for (const { place } of subscribers) {
-      if (place === undefined) continue;
+      if (!place) continue;
       const isBetter = place.epoch === lowest?.epoch
         ? place.offset < lowest.offset
         : place.epoch === here?.epoch;
-      if (lowest === undefined || isBetter) lowest = place;
+      if (!lowest || isBetter) lowest = place;
     }
     return lowest;
   };
@@ -88,7 +88,7 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
   const ask = (): void => {
     phase = "asked";
     mustAskAgain = false;
-    watches = [...subscribers].some(({ options }) => options.onPresence !== undefined);
+    watches = [...subscribers].some(({ options }) => options.onPresence);
     const place = lowestPlace();
     const since = place && { epoch: place.epoch, offset: place.offset };
     forget = requests.control(
@@ -117,7 +117,7 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
     here = { epoch, offset };
     for (const subscriber of subscribers) {
       const { place } = subscriber;
-      if (place === undefined) subscriber.place = here;
+      if (!place) subscriber.place = here;
       else if (place.epoch !== epoch) {
         // What is kept of the new epoch can still be had.
         subscriber.skip(epoch, 0, "epoch");
@@ -189,9 +189,7 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
     },
     told({ topic, epoch, from, to, reason, pattern }) {
       // Whoever was too slow is told once for the topic and all of its patterns.
-      const isMeant = pattern === undefined
-        ? topic === name || (isWild && matches(name, topic))
-        : pattern === name;
+      const isMeant = !pattern ? topic === name || (isWild && matches(name, topic)) : pattern === name;
       if (phase !== "live" || !isMeant) return;
       const at = { topic, epoch, offset: to };
       if (!isWild) {

@@ -57,20 +57,20 @@ export function createStream({ subscribe, limit, lost }: StreamOptions): Message
     },
     async next() {
       while (waiting.length === 0 && !hasEnded) await new Promise<void>((resolve) => consumers.push(resolve));
-      if (first !== undefined && last !== undefined) {
+      if (first && last !== undefined) {
         const { epoch, offset, pattern } = first;
         // Of a pattern, several topics may be concerned.
-        const gap = pattern === undefined
+        const gap = !pattern
           ? missing({ epoch, offset: offset - 1 }, last, last.offset, "consumer")
           : { topic: pattern, pattern, reason: "consumer" as const };
-        if (gap !== undefined) lost(gap);
+        if (gap) lost(gap);
       }
       first = undefined;
       const value = waiting.shift();
-      if (value !== undefined) return { value };
+      if (value) return { value };
       const reason = error;
       error = undefined;
-      if (reason !== undefined) throw reason;
+      if (reason) throw reason;
       return done;
     },
     return() {

@@ -16,11 +16,11 @@ export function missing(
   to: number,
   reason: GapReason,
 ): Gap | undefined {
-  if (place === undefined || (place.epoch === epoch && to <= place.offset)) return undefined;
+  if (!place || (place.epoch === epoch && to <= place.offset)) return undefined;
   const isSameEpoch = place.epoch === epoch;
   return {
     topic,
-    ...pattern !== undefined && { pattern },
+    ...pattern && { pattern },
     reason: isSameEpoch ? reason : "epoch",
     epoch,
     from: isSameEpoch ? place.offset + 1 : 1,

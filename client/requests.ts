@@ -93,9 +93,9 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
     (typeof frame === "string" ? new TextEncoder().encode(frame) : frame).length > maxBytes;
 
   const pump = (): void => {
-    while (send !== undefined && cancelPause === undefined && inFlight.size < WINDOW) {
+    while (send && cancelPause === undefined && inFlight.size < WINDOW) {
       const request = controls.shift() ?? queue.shift();
-      if (request === undefined) break;
+      if (!request) break;
       const { id, frame, reject } = request;
       if (isTooLarge(frame)) {
         reject(new MillraceError("message_too_large", `The server takes up to ${maxBytes} bytes.`));
@@ -173,7 +173,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
         const { repeat, isAbandoned, reject } = request;
         if (repeat === undefined || isAbandoned) continue;
         if (repeat) requeue(request);
-        else reject(new MillraceError("unknown_outcome", "The line was cut before the reply."));
+        else reject(new MillraceError("unknown_outcome", "Cut before the reply."));
       }
       resume();
     },
@@ -183,7 +183,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
     },
     answered(reply) {
       const request = inFlight.get(reply.id as number);
-      if (request === undefined) return;
+      if (!request) return;
       inFlight.delete(request.id);
       if (reply.type !== "error") request.resolve(reply);
       else {

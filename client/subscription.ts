@@ -70,10 +70,10 @@ export function createSubscriber(topic: string, options: SubscriberOptions): Sub
     unsubscribe,
     end(error) {
       if (hasEnded) return;
-      if (error !== undefined) tell(onError, error);
+      if (error) tell(onError, error);
       hasEnded = true;
       forget();
-      isNeverReady(error ?? new MillraceError("closed", "The subscription has ended."));
+      isNeverReady(error ?? new MillraceError("closed", "It has ended."));
       ended(error);
     },
     subscribed() {
@@ -93,7 +93,7 @@ export function createSubscriber(topic: string, options: SubscriberOptions): Sub
     hand: (message) => tell(listener, message),
     skip(epoch, to, reason) {
       const gap = missing(subscriber.place, { topic, epoch }, to, reason);
-      if (gap === undefined) return;
+      if (!gap) return;
       subscriber.place = { epoch, offset: to };
       subscriber.lose(gap);
     },
