@@ -116,9 +116,14 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     if (!emit("error", error)) console.error(error);
   };
   const listenerFailed = (cause: unknown): void =>
-    failed(new MillraceError("listener_failed", `A listener failed: ${cause}`, { cause }));
+    failed(new MillraceError("listener_failed", "A listener failed.", { cause }));
   const lost = (gap: Gap): void => void emit("gap", gap);
   const closed = (): MillraceError => new MillraceError("closed", "The client is closed.");
+
+  const setOnline = (is: boolean): void => {
+    isOnline = is;
+    for (const feed of feeds.values()) feed.online(is);
+  };
 
   const connection = createConnection({
     ...{ connectTimeoutMs: 10_000, idleMs: 25_000, timeoutMs: 10_000 },
@@ -126,37 +131,33 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     ...options.heartbeat,
     ...backoffOptions,
     ...{ clock, format },
-    owner: {
-      changed(change) {
-        const { state, closeCode, reason } = change;
-        stopped = undefined;
-        if (state === "closed") stopped = closed();
-        else if (state === "stopped") {
-          stopped = new MillraceError(state, `Not to come back: ${closeCode} ${reason}`, { closeCode });
-        }
-        if (stopped) {
-          stopWaking?.();
-          requests.fail(stopped);
-        }
-        emit("state", change);
-        if (state !== "closed") return;
-        for (const { subscribers } of [...feeds.values()]) {
-          for (const subscriber of [...subscribers]) subscriber.end();
-        }
-      },
-      opened(send, { maxMessageBytes }) {
-        isOnline = true;
-        for (const feed of feeds.values()) feed.online();
-        requests.opened(send, maxMessageBytes);
-      },
-      lost() {
-        isOnline = false;
-        for (const feed of feeds.values()) feed.offline();
-        requests.closed();
-      },
-      received,
-      error: failed,
+    changed(change) {
+      const { state, closeCode, reason } = change;
+      stopped = undefined;
+      if (state === "closed") stopped = closed();
+      else if (state === "stopped") {
+        stopped = new MillraceError(state, `Not to come back: ${closeCode} ${reason}`, { closeCode });
+      }
+      if (stopped) {
+        stopWaking?.();
+        requests.fail(stopped);
+      }
+      emit("state", change);
+      if (state !== "closed") return;
+      for (const { subscribers } of [...feeds.values()]) {
+        for (const subscriber of [...subscribers]) subscriber.end();
+      }
     },
+    opened(send, { maxMessageBytes }) {
+      setOnline(true);
+      requests.opened(send, maxMessageBytes);
+    },
+    lost() {
+      setOnline(false);
+      requests.closed();
+    },
+    received,
+    failed,
   });
 
   function received(event: ServerEvent): void {
@@ -193,14 +194,14 @@ export function createClient<Topics extends object = Record<string, unknown>>(
   ): Subscription => {
     checkTopic(topic, true);
     if (isPattern(topic) && (options.since ?? options.onPresence) !== undefined) {
-      throw new TypeError("a pattern has no place and no presence");
+      throw new TypeError("not a topic");
     }
     if (isClosing) throw closed();
     const subscriber = createSubscriber(topic, {
       ...options,
       ...{ listener, lost, failed: listenerFailed },
       ended(error) {
-        feeds.get(topic)?.remove(subscriber);
+        if (feeds.get(topic)?.remove(subscriber)) feeds.delete(topic);
         ended(error);
       },
     });
@@ -208,11 +209,10 @@ export function createClient<Topics extends object = Record<string, unknown>>(
     else {
       let feed = feeds.get(topic);
       if (!feed) {
-        const emptied = () => void feeds.delete(topic);
-        feed = createFeed({ name: topic, requests, clock, emptied, backoff: createBackoff(backoffOptions) });
+        feed = createFeed({ name: topic, requests, clock, backoff: createBackoff(backoffOptions) });
         feeds.set(topic, feed);
         feed.add(subscriber);
-        if (isOnline) feed.online();
+        if (isOnline) feed.online(true);
       } else feed.add(subscriber);
     }
     start();
@@ -225,7 +225,7 @@ export function createClient<Topics extends object = Record<string, unknown>>(
   ): Promise<Reply> => {
     // A broadcast has none.
     checkTopic(command.topic ?? "-");
-    if ("data" in command && command.data === undefined) throw new TypeError("undefined cannot be sent");
+    if ("data" in command && command.data === undefined) throw new TypeError("not undefined");
     if (isClosing) throw closed();
     if (stopped) throw stopped;
     const reply = requests.ask(command, { repeat: repeat ?? false, signal });
@@ -239,26 +239,19 @@ export function createClient<Topics extends object = Record<string, unknown>>(
       return connection.state;
     },
     on,
-    connect: ({ signal }: CommandOptions = {}) =>
-      new Promise<void>((resolve, reject) => {
-        signal?.throwIfAborted();
+    async connect({ signal }: CommandOptions = {}) {
+      signal?.throwIfAborted();
+      start(true);
+      let forget: (() => void)[] = [];
+      await new Promise<void>((resolve, reject) => {
         const look = () => {
           if (connection.state === "open") resolve();
-          else if (stopped) reject(stopped);
-          else return;
-          off();
+          if (stopped) reject(stopped);
         };
-        const forget = [
-          on("state", look),
-          onAbort(signal, () => {
-            reject(signal?.reason);
-            off();
-          }),
-        ];
-        const off = () => forget.forEach((run) => run());
-        start(true);
+        forget = [on("state", look), onAbort(signal, () => reject(signal?.reason))];
         look();
-      }),
+      }).finally(() => forget.forEach((run) => run()));
+    },
     subscribe: (topic: string, listener: (message: Message) => void, options: SubscribeOptions = {}) =>
       add(topic, listener, options, (error) => {
         if (error && !options.onError) failed(error);

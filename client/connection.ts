@@ -45,17 +45,13 @@ export interface ConnectionOptions extends Pick<ClientOptions, "url" | "token" |
   readonly connectTimeoutMs: number;
   readonly idleMs: number;
   readonly timeoutMs: number;
-  readonly owner: ConnectionOwner;
-}
-
-export interface ConnectionOwner {
-  changed(change: StateChange): void;
+  readonly changed: (change: StateChange) => void;
   /** Commands may be sent. */
-  opened(send: Line["send"], welcome: Welcome): void;
+  readonly opened: (send: Line["send"], welcome: Welcome) => void;
   /** The line that was told has ended. Told before {@link changed}. */
-  lost(): void;
-  received(event: ServerEvent): void;
-  error(error: MillraceError): void;
+  readonly lost: () => void;
+  readonly received: (event: ServerEvent) => void;
+  readonly failed: (error: MillraceError) => void;
 }
 
 /** A line that has lasted so long was a success: the wait after it is short. */
@@ -74,7 +70,7 @@ export interface Connection {
 }
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { url, token: source, clock, format, connectTimeoutMs, idleMs, timeoutMs, owner } = options;
+  const { url, token: source, clock, format, connectTimeoutMs, idleMs, timeoutMs, lost, changed } = options;
   const backoff = createBackoff(options);
   const tokenBackoff = createBackoff(options);
   const ping = format.encode({ type: "ping" });
@@ -93,12 +89,12 @@ export function createConnection(options: ConnectionOptions): Connection {
   let cancel = (): void => {};
 
   const fail = (code: string, text: string, cause?: unknown): void =>
-    owner.error(new MillraceError(code, text, { cause }));
+    options.failed(new MillraceError(code, text, { cause }));
 
   const change = (next: State, more: Partial<StateChange> = {}): void => {
     const previous = state;
     state = next;
-    owner.changed({ state, previous, ...more });
+    changed({ state, previous, ...more });
   };
 
   /** There is no line any more. */
@@ -112,7 +108,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       welcome =
       drainMs =
         undefined;
-    if (state === "open") owner.lost();
+    if (state === "open") lost();
   };
 
   const stop = (closeCode: number, reason: string): void => {
@@ -135,9 +131,9 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 
   const drop = (reason: string): void => {
-    if (line) return line.drop(reason);
-    // There was only a URL to wait for.
+    // Its end is told here and now, not by the line.
     attempt++;
+    line?.drop();
     ended(ABNORMAL, reason);
   };
 
@@ -153,7 +149,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     });
     change("open");
     // Unless whoever heard that has closed it.
-    if (welcome) owner.opened(send, welcome);
+    if (welcome) options.opened(send, welcome);
   };
 
   const greeted = (event: Welcome): void => {
@@ -161,11 +157,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     if (!event.authRequired) return open();
     // The time for it is the server's to set: it closes with 4003.
     cancel();
-    if (!source) {
-      fail("unauthorized", "The server wants a token: give the option `token`.");
-      void line?.close();
-      return stop(ABNORMAL, "No token.");
-    }
+    if (!source) return fail("token_failed", "The server wants a token: give the option `token`.");
     token = createToken({
       ...{ source, clock, backoff: tokenBackoff },
       got: (token) => line?.send(format.encode({ type: "auth", token, id: AUTH_ID })),
@@ -178,7 +170,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     heartbeat?.heard();
     if (event.type === "welcome") greeted(event);
     else if (event.type === "drain") drainMs = event.reconnectAfterMs;
-    else if ((event as { id?: unknown }).id !== AUTH_ID) owner.received(event);
+    else if ((event as { id?: unknown }).id !== AUTH_ID) options.received(event);
     else if (event.type === "error") fail(event.code, event.message);
     else {
       token?.accepted((event as Reply).expiresAt);

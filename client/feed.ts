@@ -22,18 +22,15 @@ export interface FeedOptions {
   readonly requests: Requests;
   readonly clock: Clock;
   readonly backoff: Backoff;
-  /** The last subscriber has gone. */
-  readonly emptied: () => void;
 }
 
 export interface Feed {
   readonly subscribers: ReadonlySet<Subscriber>;
   add(subscriber: Subscriber): void;
-  remove(subscriber: Subscriber): void;
-  /** There is a line. */
-  online(): void;
-  /** There is none any more. */
-  offline(): void;
+  /** @returns whether it was the last */
+  remove(subscriber: Subscriber): boolean;
+  /** There is a line now, or none any more. */
+  online(isOnline: boolean): void;
   /** Asks the server whether it still allows this; nothing is lost by it. */
   verify(): void;
   /** A publication has come. */
@@ -44,7 +41,7 @@ export interface Feed {
 
 type Phase = "off" | "asked" | "live";
 
-export function createFeed({ name, requests, clock, backoff, emptied }: FeedOptions): Feed {
+export function createFeed({ name, requests, clock, backoff }: FeedOptions): Feed {
   const isWild = isPattern(name);
   const subscribers = new Set<Subscriber>();
   let phase: Phase = "off";
@@ -135,10 +132,11 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
     else for (const subscriber of [...subscribers]) subscriber.end(error);
   };
 
-  const offline = (): void => {
-    isOnline = false;
+  const online = (is: boolean): void => {
+    isOnline = is;
     phase = "off";
     cancel();
+    if (is) ask();
   };
 
   return {
@@ -158,34 +156,28 @@ export function createFeed({ name, requests, clock, backoff, emptied }: FeedOpti
       }
     },
     remove(subscriber) {
-      if (!subscribers.delete(subscriber) || subscribers.size > 0) return;
+      if (!subscribers.delete(subscriber) || subscribers.size > 0) return false;
       const wasAsked = phase === "live" || (phase === "asked" && forget());
-      offline();
-      emptied();
+      online(false);
       if (wasAsked) requests.control({ type: "unsubscribe", topic: name }, () => {}, () => {});
+      return true;
     },
-    online() {
-      isOnline = true;
-      ask();
-    },
-    offline,
+    online,
     verify() {
       if (phase === "live") ask();
     },
     take(message) {
       // One of the subscription before: what comes behind the ack starts where it has to.
       if (phase !== "live") return;
-      if (!isWild) {
-        here = message;
-        for (const subscriber of subscribers) subscriber.take(message);
-        return;
+      if (!isWild) here = message;
+      else {
+        const { topic, offset } = message;
+        const place = places.get(topic);
+        if (hasSeen(place, message)) return;
+        loseAll(missing(place, message, offset - 1, "skipped"));
+        remember(topic, message);
       }
-      const { topic, offset } = message;
-      const place = places.get(topic);
-      if (hasSeen(place, message)) return;
-      loseAll(missing(place, message, offset - 1, "skipped"));
-      remember(topic, message);
-      for (const subscriber of subscribers) subscriber.hand(message);
+      for (const subscriber of subscribers) subscriber.take(message);
     },
     told({ topic, epoch, from, to, reason, pattern }) {
       // Whoever was too slow is told once for the topic and all of its patterns.

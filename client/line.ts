@@ -31,7 +31,7 @@ export interface Line {
   /** Ends it in good order: what was sent leaves first. Resolves when it has ended. */
   close(): Promise<void>;
   /** Ends it now: nobody is there to answer a close. */
-  drop(reason: string): void;
+  drop(): void;
 }
 
 /** @throws when the URL is none */
@@ -68,8 +68,8 @@ export function openLine({ url, WebSocket, format, clock, received, bad, ended }
         whenEnded = () => (cancel(), resolve());
         socket.close(NORMAL);
       }),
-    drop(reason) {
-      end(ABNORMAL, reason);
+    drop() {
+      end(ABNORMAL, "");
       socket.close();
     },
   };

@@ -34,8 +34,6 @@ interface Request {
   readonly repeat: boolean | undefined;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: unknown) => void;
-  /** Nobody waits for the outcome any more. */
-  isAbandoned?: boolean;
 }
 
 type Send = (frame: string | Uint8Array<ArrayBuffer>) => void;
@@ -98,7 +96,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
       if (!request) break;
       const { id, frame, reject } = request;
       if (isTooLarge(frame)) {
-        reject(new MillraceError("message_too_large", `The server takes up to ${maxBytes} bytes.`));
+        reject(new MillraceError("message_too_large", `More than ${maxBytes} bytes.`));
       } else {
         inFlight.set(id, request);
         send(frame);
@@ -129,26 +127,24 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
   };
 
   return {
-    ask: (command, { repeat, signal }) =>
-      new Promise<Reply>((resolve, reject) => {
-        signal?.throwIfAborted();
-        const settled = <Value>(settle: (value: Value) => void) => (value: Value): void => {
-          forget();
-          settle(value);
-        };
-        const request = create(command, settled(resolve), settled(reject), repeat);
-        const forget = onAbort(signal, () => {
+    async ask(command, { repeat, signal }) {
+      signal?.throwIfAborted();
+      let forget: (() => void) | undefined;
+      return await new Promise<Reply>((resolve, reject) => {
+        const request = create(command, resolve, reject, repeat);
+        forget = onAbort(signal, () => {
           remove(queue, request);
-          request.isAbandoned = true;
-          request.reject(signal?.reason);
+          inFlight.delete(request.id);
+          reject(signal?.reason);
           pump();
         });
         queue.push(request);
         pump();
         if (queue.length <= limit) return;
         const dropped = whenFull === "reject" ? queue.pop() : queue.shift();
-        dropped?.reject(new MillraceError("queue_full", `${limit} commands wait already.`));
-      }),
+        dropped?.reject(new MillraceError("queue_full", `More than ${limit} wait.`));
+      }).finally(forget);
+    },
     control(command, resolve, reject) {
       const request = create(command, resolve, reject as Request["reject"]);
       controls.push(request);
@@ -170,10 +166,10 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
       const cut = [...inFlight.values()];
       inFlight.clear();
       for (const request of cut) {
-        const { repeat, isAbandoned, reject } = request;
-        if (repeat === undefined || isAbandoned) continue;
-        if (repeat) requeue(request);
-        else reject(new MillraceError("unknown_outcome", "Cut before the reply."));
+        if (request.repeat) requeue(request);
+        else if (request.repeat === false) {
+          request.reject(new MillraceError("unknown_outcome", "Cut before the reply."));
+        }
       }
       resume();
     },
@@ -189,7 +185,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
       else {
         const { code, message, retryAfterMs } = reply;
         // Without a number no wait will do: it is larger than the server's limit for all.
-        if (code === "rate_limited" && typeof retryAfterMs === "number" && !request.isAbandoned) {
+        if (code === "rate_limited" && typeof retryAfterMs === "number") {
           cancelPause ??= clock.after(retryAfterMs, resume);
           requeue(request);
         } else request.reject(new MillraceError(code, message));

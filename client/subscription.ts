@@ -36,9 +36,8 @@ export interface Subscriber extends Subscription {
   /** Ends it, once. */
   end(error?: MillraceError): void;
   subscribed(): void;
-  /** Of a topic: hands it out if it is new here. */
+  /** Hands it out; one of a topic only if it is new here. */
   take(message: Message): void;
-  hand(message: Message): void;
   /** Of a topic: everything up to an offset of an epoch is lost, as far as it has not been seen. */
   skip(epoch: string, to: number, reason: GapReason): void;
   lose(gap: Gap): void;
@@ -81,16 +80,17 @@ export function createSubscriber(topic: string, options: SubscriberOptions): Sub
       tell(onSubscribed, undefined);
     },
     take(message) {
-      const { epoch, offset } = message;
+      const { epoch, offset, pattern } = message;
       const { place } = subscriber;
-      if (hasSeen(place, message)) return;
-      if (place?.epoch !== epoch || offset !== place.offset + 1) {
-        subscriber.skip(epoch, offset - 1, "skipped");
+      if (!pattern) {
+        if (hasSeen(place, message)) return;
+        if (place?.epoch !== epoch || offset !== place.offset + 1) {
+          subscriber.skip(epoch, offset - 1, "skipped");
+        }
+        subscriber.place = message;
       }
-      subscriber.place = message;
       tell(listener, message);
     },
-    hand: (message) => tell(listener, message),
     skip(epoch, to, reason) {
       const gap = missing(subscriber.place, { topic, epoch }, to, reason);
       if (!gap) return;
