@@ -232,6 +232,6 @@ function findWebSocket(given: WebSocketConstructor | undefined): WebSocketConstr
   const found = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (found !== undefined) return found;
   throw new TypeError(
-    "No WebSocket in this runtime (Node before 22): give the option `WebSocket`, that of `ws`.",
+    "No WebSocket in this runtime: give the option `WebSocket` (that of `ws`).",
   );
 }

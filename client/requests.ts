@@ -9,8 +9,10 @@ import type { Format } from "./format.ts";
 import type { WhenFull } from "./options.ts";
 import type { Refusal, Reply } from "./wire.ts";
 
-/** Sent and not yet answered; more would come upon the server's rate limits all at once. */
-const WINDOW = 64;
+/** The most that are sent and not yet answered: a server is patient with as many refusals as it allows in a burst. */
+const MAX_WINDOW = 32;
+/** For each answer, once we have been too fast: refusals must stay rare beside what is accepted. */
+const GROWTH = 0.1;
 /** A UTF-16 unit takes up to three bytes of UTF-8. */
 const MAX_BYTES_PER_UNIT = 3;
 
@@ -66,6 +68,8 @@ export interface Requests {
 
 export function createRequests({ format, clock, limit, whenFull }: RequestsOptions): Requests {
   let lastId = 0;
+  /** Grows with each answer; one again once the server has found us too fast. */
+  let window = MAX_WINDOW;
   /** Commands of this line alone: not counted by the limit, and gone with it. */
   let controls: Request[] = [];
   const queue: Request[] = [];
@@ -91,7 +95,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
     (typeof frame === "string" ? new TextEncoder().encode(frame) : frame).length > maxBytes;
 
   const pump = (): void => {
-    while (send && cancelPause === undefined && inFlight.size < WINDOW) {
+    while (send && cancelPause === undefined && inFlight.size + 1 <= window) {
       const request = controls.shift() ?? queue.shift();
       if (!request) break;
       const { id, frame, reject } = request;
@@ -181,11 +185,14 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
       const request = inFlight.get(reply.id as number);
       if (!request) return;
       inFlight.delete(request.id);
-      if (reply.type !== "error") request.resolve(reply);
-      else {
+      if (reply.type !== "error") {
+        window = Math.min(MAX_WINDOW, window + GROWTH);
+        request.resolve(reply);
+      } else {
         const { code, message, retryAfterMs } = reply;
         // Without a number no wait will do: it is larger than the server's limit for all.
         if (code === "rate_limited" && typeof retryAfterMs === "number") {
+          window = 1;
           cancelPause ??= clock.after(retryAfterMs, resume);
           requeue(request);
         } else request.reject(new MillraceError(code, message));
