@@ -216,6 +216,24 @@ describe("the client's connection", () => {
     assertEquals(without.client.state, "stopped");
   });
 
+  it("does not send a token that comes when its line has gone", async () => {
+    const tokens: ((token: string) => void)[] = [];
+    const { client, clock, socket, settle } = scripted({
+      token: () => new Promise((resolve) => tokens.push(resolve)),
+    });
+    client.subscribe("a", () => {});
+    socket().greet({ authRequired: true });
+    socket().end(1006);
+    clock.advance(250);
+    socket().greet({ authRequired: true });
+    tokens[0]?.("late");
+    await settle();
+    assertEquals(socket().sent, []);
+    tokens[1]?.("in time");
+    await settle();
+    assertEquals(socket().sent.map(({ token }) => token), ["in time"]);
+  });
+
   it("stops when its token is not accepted", async () => {
     const { client, socket, told, settle } = scripted({ token: () => "t" });
     client.subscribe("a", () => {});

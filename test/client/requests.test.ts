@@ -56,6 +56,20 @@ describe("commands of the client", () => {
     assert(await history);
   });
 
+  it("keep their order when they are repeated", () => {
+    const { client, clock, socket } = scripted({ repeat: true });
+    const all = Array.from({ length: 40 }, (_, data) => data);
+    for (const data of all) void outcome(client.publish("a", data));
+    socket().greet();
+    socket().end(1006);
+    clock.advance(1e5);
+    socket().greet();
+    for (let index = 0; index < socket().sent.length; index++) {
+      socket().say({ type: "ack", id: socket().sent[index]?.["id"], epoch: "e", offset: index });
+    }
+    assertEquals(socket().sent.map(({ data }) => data), all);
+  });
+
   it("are not all sent at once, and wait as long as the server's rates want", async () => {
     const { client, clock, socket } = scripted();
     const all = Array.from({ length: 100 }, (_, data) => outcome(client.publish("a", data)));
@@ -90,7 +104,6 @@ describe("commands of the client", () => {
     const asked = outcome(client.publish("a", 2, { signal: sent.signal, repeat: true }));
     sent.abort(reason);
     assertEquals(await asked, reason);
-    socket().reply("publish");
     socket().end(1006);
     clock.advance(1e5);
     socket().greet();

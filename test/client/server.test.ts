@@ -8,6 +8,7 @@ import { type MessagePackCodec, msgpack } from "../../client/msgpack.ts";
 import type { Options } from "../../server/options.ts";
 import { Events } from "../helpers/events.ts";
 import { ManualClock, WALL_START_MS } from "../helpers/manual_clock.ts";
+import { RedisServer, whyNoRedis } from "../helpers/redis.ts";
 import { startServer, type TestServer, unlimited } from "../helpers/server.ts";
 import { SECRET, sign } from "../helpers/tokens.ts";
 import { testWebSocket } from "../helpers/web_socket.ts";
@@ -93,6 +94,41 @@ describe("the client at a server", () => {
     assertEquals(states.all[0], 1001);
     assertEquals(gaps.all.map(({ reason, from, to }) => [reason, from, to]), [["epoch", 1, 0]]);
   });
+
+  it(
+    "goes from one node to another of the same Redis, and loses nothing",
+    { skip: whyNoRedis() },
+    async () => {
+      const redis = await RedisServer.start();
+      try {
+        const shared = { broker: "redis", brokerUrls: [redis.url], reconnectWindowSeconds: 0 } as const;
+        const [first, second] = [await start(shared), await start(shared)];
+        const urls = [first.url, second.url];
+        const client = join(() => urls[0] as string);
+        const told: unknown[] = [];
+        for (const name of ["gap", "error"] as const) client.on(name, (event) => told.push(event));
+        const messages = client.messages("kept.f");
+        await messages.ready;
+        const publisher = join(second.url);
+        await publisher.publish("kept.f", 1);
+        assertEquals((await messages.next()).value?.data, 1);
+        urls.shift();
+        const away = new Promise<void>((resolve) => {
+          client.on("state", ({ state }) => state === "waiting" && resolve());
+        });
+        const closed = first.close();
+        await away;
+        for (const data of [2, 3]) await publisher.publish("kept.f", data);
+        const seen = [await messages.next(), await messages.next()].map(({ value }) => value?.data);
+        assertEquals([seen, told], [[2, 3], []]);
+        await closed;
+        await Promise.all(clients.splice(0).map((client) => client.close({ flushMs: 0 })));
+        await second.close();
+      } finally {
+        await redis.process.remove();
+      }
+    },
+  );
 
   it("authenticates, renews its token, and is told what the new one does not allow", async () => {
     const clock = new ManualClock();
