@@ -137,6 +137,12 @@ export function createConnection(options: ConnectionOptions): Connection {
     ended(ABNORMAL, reason);
   };
 
+  /** The server's next word may take so long. */
+  const expectWord = (): void => {
+    cancel();
+    cancel = clock.after(connectTimeoutMs, () => drop("No welcome."));
+  };
+
   const open = (): void => {
     if (!line || !welcome || state !== "connecting") return;
     const { send } = line;
@@ -155,12 +161,15 @@ export function createConnection(options: ConnectionOptions): Connection {
   const greeted = (event: Welcome): void => {
     welcome = event;
     if (!event.authRequired) return open();
-    // The time for it is the server's to set: it closes with 4003.
+    // How long the token may take is the server's to say: it closes with 4003.
     cancel();
-    if (!source) return fail("token_failed", "The server wants a token: give the option `token`.");
+    if (!source) return fail("token_failed", "No token: give the option `token`.");
     token = createToken({
       ...{ source, clock, backoff: tokenBackoff },
-      got: (token) => line?.send(format.encode({ type: "auth", token, id: AUTH_ID })),
+      got(token) {
+        if (state === "connecting") expectWord();
+        line?.send(format.encode({ type: "auth", token, id: AUTH_ID }));
+      },
       failed: (cause) => fail("token_failed", "No token.", cause),
     });
     token.ask("connect");
@@ -181,9 +190,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   const start = async (): Promise<void> => {
     const own = ++attempt;
     const isCurrent = () => own === attempt;
-    cancel();
+    expectWord();
     change("connecting");
-    cancel = clock.after(connectTimeoutMs, () => drop("No welcome."));
     let target;
     try {
       target = typeof url === "string" ? url : await url();
@@ -230,8 +238,8 @@ export function createConnection(options: ConnectionOptions): Connection {
 
 function findWebSocket(given: WebSocketConstructor | undefined): WebSocketConstructor {
   const found = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
-  if (found !== undefined) return found;
+  if (found) return found;
   throw new TypeError(
-    "No WebSocket in this runtime: give the option `WebSocket` (that of `ws`).",
+    "No WebSocket here: give the option `WebSocket` (that of `ws`).",
   );
 }

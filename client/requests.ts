@@ -77,7 +77,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
   let send: Send | undefined;
   let maxBytes: number;
   let cancelPause: (() => void) | undefined;
-  let idleWaiters: (() => void)[] = [];
+  const idleWaiters: (() => void)[] = [];
 
   const create = (
     command: object,
@@ -107,8 +107,7 @@ export function createRequests({ format, clock, limit, whenFull }: RequestsOptio
       }
     }
     if (queue.length > 0 || inFlight.size > 0) return;
-    for (const wake of idleWaiters) wake();
-    idleWaiters = [];
+    for (const wake of idleWaiters.splice(0)) wake();
   };
 
   const resume = (): void => {

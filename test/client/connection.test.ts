@@ -216,6 +216,17 @@ describe("the client's connection", () => {
     assertEquals(without.client.state, "stopped");
   });
 
+  it("gives a line up on which nothing answers its token", async () => {
+    const { client, clock, socket, settle } = scripted({ token: () => "t", connectTimeoutMs: 500 });
+    client.subscribe("a", () => {});
+    socket().greet({ authRequired: true });
+    await settle();
+    clock.advance(499);
+    assertEquals(client.state, "connecting");
+    clock.advance(1);
+    assertEquals(client.state, "waiting");
+  });
+
   it("does not send a token that comes when its line has gone", async () => {
     const tokens: ((token: string) => void)[] = [];
     const { client, clock, socket, settle } = scripted({
@@ -242,6 +253,20 @@ describe("the client's connection", () => {
     socket().refuse("auth", "unauthorized");
     socket().end(4002);
     assertEquals([client.state, told], ["stopped", ["unauthorized"]]);
+  });
+
+  it("stays closed when whoever hears of a state closes it", () => {
+    for (const at of ["connecting", "open", "waiting"]) {
+      const { client, clock, socket, sockets } = scripted();
+      client.on("state", ({ state }) => {
+        if (state === at) void client.close({ flushMs: 0 });
+      });
+      client.subscribe("a", () => {});
+      if (sockets.length > 0) socket().greet();
+      if (sockets.length > 0) socket().end(1006);
+      clock.advance(1e6);
+      assertEquals([at, client.state, sockets.length], [at, "closed", at === "connecting" ? 0 : 1]);
+    }
   });
 
   it("takes nothing from a line that it has left", () => {

@@ -24,7 +24,10 @@ describe("the client at a server", () => {
   });
   after(() => Promise.all(servers.map((server) => server.close())));
 
-  async function start(options: Partial<Options> = {}, clock?: ManualClock): Promise<TestServer> {
+  async function start(
+    options: Partial<Options> = {},
+    clock: ManualClock | undefined = undefined,
+  ): Promise<TestServer> {
     const kept = { history: ["kept.>:100:60"], presence: ["room.>"], shutdownTimeoutSeconds: 0 };
     const server = await startServer({ ...unlimited, ...kept, ...options }, clock && { clock });
     servers.push(server);
