@@ -41,6 +41,8 @@ class Listener {
   gap(gap: Gap): void {
     const { topic, epoch = "", from = NaN, to = NaN } = gap;
     this.gaps.push(gap);
+    // The first that is told may be a gap: the line was cut behind the ack.
+    if (this.epoch === "") [this.epoch, this.offset] = [epoch, from - 1];
     if (epoch !== this.epoch || from !== this.offset + 1 || to < from) {
       this.faults.push(`${topic}: a gap ${epoch} ${from} to ${to} after ${this.epoch} ${this.offset}`);
     }
