@@ -38,6 +38,7 @@ npm run bench -- --full       everything; takes hours, and can be resumed
   builtIn.map(({ name }) => name).join(", ")
 }
   --workload echo,idle  some workloads: ${workloads.join(", ")}
+  --cell TEXT           some cells: those whose line in --plan has the text
   --runs N              samples per cell and contender; default ${FULL_RUNS}, without --full ${QUICK_RUNS}
   --seconds S           the measured window; --warmup-seconds S goes before it
   --load bun|node       what runs the load generator; bun is cheaper
@@ -63,6 +64,7 @@ function parseOptions(args: string[]): Options | "help" {
       resume: { type: "string" },
       only: { type: "string", default: "" },
       workload: { type: "string", default: "" },
+      cell: { type: "string", default: "" },
       runs: { type: "string" },
       seconds: { type: "string" },
       "warmup-seconds": { type: "string" },
@@ -87,6 +89,7 @@ function parseOptions(args: string[]): Options | "help" {
       full,
       only: list(values.only),
       workloads: workload,
+      cell: values.cell,
       runs: Math.ceil(runs),
       leastRuns: Math.min(LEAST_RUNS, Math.ceil(runs)),
       budgetSeconds: budget === undefined

@@ -158,6 +158,16 @@ function* allQuestions(): Iterable<Question> {
     [...CORE, ...serving, "server-uws", "server-ts-bun", "deno-bare", "socketio", ...BROKERS],
     [...CORE, ...serving],
   );
+  // The server's messages have fields of its own; here those of all contenders are of one size.
+  const sameSize = fanout({ payloadBytes: 256, wholeMessage: true });
+  yield ask(1, "fanout", sameSize, [
+    "bun-bare",
+    "uws-bare",
+    "server-bun",
+    "server-uws",
+    "server-ts-node",
+    "server-ts-bun",
+  ]);
   yield ask(0, "idle", idle({}), [...CORE, ...serving], [
     "engine-ts-bun",
     "engine-ts-node",

@@ -8,12 +8,11 @@ import { parseArgs } from "node:util";
 import type { Contender } from "./contender.ts";
 import { builtIn, parseContender } from "./contenders.ts";
 import { environmentOf } from "./environment.ts";
-import { TOPIC } from "./load/fanout.ts";
 import { WORKLOADS } from "./load/job.ts";
 import type { Workload } from "./load/job.ts";
 import { balancedOrder } from "./plan.ts";
 import type { Cell, Sample } from "./result.ts";
-import { setupOf, takeSample, warnIfNotPinned } from "./run.ts";
+import { MESSAGE_FIELDS_BYTES, setupOf, takeSample, warnIfNotPinned } from "./run.ts";
 import type { RunOptions } from "./run.ts";
 import { formatTable, mainFigureText, summarize } from "./sample.ts";
 
@@ -42,10 +41,6 @@ node --import tsx bench/measure.ts --workload echo --contender bun-bare --conten
   --json FILE                   the environment, every sample and the summaries, as JSON lines
 `;
 
-/** What a `message` of the millrace protocol holds besides its data, with an offset of five digits. */
-const MESSAGE_FIELDS_BYTES =
-  JSON.stringify({ type: "message", topic: TOPIC, data: "", offset: 10_000, epoch: "8letters" }).length;
-
 interface Options {
   readonly cell: Cell;
   readonly contenders: readonly Contender[];
@@ -53,7 +48,6 @@ interface Options {
   readonly jsonFile: string | undefined;
   readonly run: RunOptions;
   /** Whether the payload's size is that of the whole message, fields included. */
-  readonly wholeMessage: boolean;
 }
 
 /** Reads the command line. Throws a RangeError or TypeError that says what is wrong with it. */
@@ -94,7 +88,8 @@ function parseOptions(args: string[]): Options | "help" {
   if (binary && contenders.some(({ protocol }) => protocol === "millrace")) {
     throw new RangeError("--binary: the millrace protocol is spoken in JSON, which is text");
   }
-  const cell = cellOf(workload, values, { payloadBytes, binary });
+  const wholeMessage = values["whole-message"] && { wholeMessage: true };
+  const cell = cellOf(workload, values, { payloadBytes, binary, ...wholeMessage });
   for (const { name, launch } of contenders) {
     const answer = launch(setupOf(cell));
     if (typeof answer === "string") throw new RangeError(`--contender ${name}: ${answer}`);
@@ -104,7 +99,6 @@ function parseOptions(args: string[]): Options | "help" {
     contenders,
     runs: count("runs", values.runs),
     jsonFile: values.json,
-    wholeMessage: values["whole-message"],
     run: {
       warmupSeconds: positive("warmup-seconds", values["warmup-seconds"]),
       seconds: positive("seconds", values.seconds),
@@ -119,7 +113,7 @@ interface Counts {
   readonly "in-flight": string;
 }
 
-function cellOf(workload: Workload, values: Counts, more: { payloadBytes: number; binary: boolean }): Cell {
+function cellOf(workload: Workload, values: Counts, more: Cell["parameters"]): Cell {
   const isIdle = workload === "idle";
   const connections = values.connections ?? String(isIdle ? IDLE_CONNECTIONS : ECHO_CONNECTIONS);
   return {
@@ -149,13 +143,6 @@ function count(name: string, text: string, least = 1): number {
   return value;
 }
 
-/** The cell as one contender is asked it. */
-function cellFor({ cell, wholeMessage }: Options, { protocol }: Contender): Cell {
-  if (!wholeMessage || protocol !== "millrace") return cell;
-  const payloadBytes = Number(cell.parameters["payloadBytes"]) - MESSAGE_FIELDS_BYTES;
-  return { ...cell, parameters: { ...cell.parameters, payloadBytes } };
-}
-
 function describe({ cell, runs, run }: Options): string {
   const parameters = Object.entries(cell.parameters).map(([name, value]) => `${name} ${value}`).join(", ");
   return `${cell.workload}: ${parameters}; ${runs} runs of ${run.seconds} s`;
@@ -173,7 +160,7 @@ async function measure(options: Options): Promise<Sample[]> {
   for (let run = 1; run <= runs; run++) {
     for (const at of balancedOrder(contenders.length, run - 1)) {
       const contender = contenders[at] as Contender; // an order holds indexes
-      const sample = await takeSample(cellFor(options, contender), contender, run, options.run);
+      const sample = await takeSample(options.cell, contender, run, options.run);
       samples.push(sample);
       record(sample);
       console.error(`run ${run}/${runs} ${contender.name}: ${mainFigureText(sample)}`);

@@ -15,6 +15,8 @@ export interface Wishes {
   readonly only: readonly string[];
   /** Workloads; empty for all. */
   readonly workloads: readonly string[];
+  /** Part of a cell's key; empty for all. */
+  readonly cell: string;
   readonly runs: number;
   /** Runs a cell may be reduced to before a headline is dropped. */
   readonly leastRuns: number;
@@ -96,6 +98,7 @@ function pick(questions: readonly Question[], wishes: Wishes, knowledge: Knowled
   for (const question of [...questions].sort((a, b) => a.rank - b.rank)) {
     const { cell } = question;
     if (wishes.workloads.length > 0 && !wishes.workloads.includes(cell.workload)) continue;
+    if (!cellKey(cell).includes(wishes.cell)) continue;
     const names = (wishes.full ? question.contenders : question.quick ?? []).filter((name) => {
       const key = `${cellKey(cell)} ${name}`;
       if (seen.has(key) || !isWished(name)) return false;

@@ -9,6 +9,7 @@ import type { Contender, Setup } from "./contender.ts";
 import { fileURLToPath } from "node:url";
 import { findProgram } from "../scripts/debian.ts";
 import { HOST } from "./contenders/settings.ts";
+import { TOPIC } from "./load/fanout.ts";
 import { defaultJob, WORKLOADS } from "./load/job.ts";
 import type { Job, JobServer, Outcome } from "./load/job.ts";
 import type { Cell, Sample } from "./result.ts";
@@ -59,6 +60,21 @@ function trafficOf({ workload, parameters }: Cell): Setup["traffic"] {
   }
 }
 
+/** What a `message` of the millrace protocol holds besides its data, with an offset of five digits. */
+export const MESSAGE_FIELDS_BYTES: number =
+  JSON.stringify({ type: "message", topic: TOPIC, data: "", offset: 10_000, epoch: "8letters" }).length;
+
+/**
+ * The payload of a cell's messages. With `wholeMessage` it is the whole message that arrives: Millrace's own gets so much
+ * less data that its fields and data together come to it.
+ */
+function payloadBytesOf({ parameters }: Cell, { protocol }: JobServer): number {
+  const bytes = Number(parameters["payloadBytes"] ?? defaultJob.payloadBytes);
+  return parameters["wholeMessage"] === true && protocol === "millrace"
+    ? bytes - MESSAGE_FIELDS_BYTES
+    : bytes;
+}
+
 /** The job for a cell's parameters, on a server that runs. */
 export function jobOf(
   cell: Cell,
@@ -66,11 +82,12 @@ export function jobOf(
   server: JobServer,
 ): Job {
   const { workload, parameters } = cell;
-  const { subscribers, handshakes, seconds, deflate, ...rest } = parameters;
+  const { subscribers, handshakes, seconds, deflate, wholeMessage: _, ...rest } = parameters;
   return {
     ...defaultJob,
     warmupSeconds: options.warmupSeconds,
     ...rest,
+    payloadBytes: payloadBytesOf(cell, server),
     seconds: typeof seconds === "number" ? seconds : options.seconds,
     deflate: deflate === "on",
     ...(typeof subscribers === "number" && { connections: subscribers }),

@@ -38,6 +38,8 @@ const WORDS: Readonly<Record<string, (value: Value) => string>> = {
   runtime: (value) => `on ${value}`,
   broker: (value) => value === "memory" ? "" : `behind ${value}`,
   rates: () => "rate limits",
+  wholeMessage: () => "the whole message",
+  table: () => "",
 };
 
 function plural(value: Value, noun: string): string {

@@ -140,21 +140,25 @@ export const goals: readonly Goal[] = [
   rateGoal("`ts` echo, 16 KiB, Bun", headline.echoLarge, "engine-ts-bun", "bun-bare", 1, "Bun.serve"),
   codecGoal("ahead of ws in every cell of decode and encode", 1, Infinity),
   codecGoal("at least 5 × ws", 5, SMALL_FRAME_BYTES),
-  rateGoal(
-    "the whole server's fan-out, uws",
-    headline.fanOut,
-    "server-uws",
-    "uws-bare",
-    0.95,
-    "the bare engine",
-  ),
-  rateGoal(
-    "the whole server's fan-out, bun",
-    headline.fanOut,
-    "server-bun",
-    "bun-bare",
-    0.95,
-    "the bare engine",
+  ...[["uws", "server-uws", "uws-bare"], ["bun", "server-bun", "bun-bare"]].flatMap(
+    ([engine = "", server = "", bare = ""]) => [
+      rateGoal(
+        `the whole server's fan-out, ${engine}, messages of one size`,
+        headline.fanOutSameSize,
+        server,
+        bare,
+        0.95,
+        "the bare engine",
+      ),
+      rateGoal(
+        `the whole server's fan-out, ${engine}, payloads of one size`,
+        headline.fanOut,
+        server,
+        bare,
+        0.95,
+        "the bare engine",
+      ),
+    ],
   ),
   rateGoal(
     "the whole server's fan-out, ts",

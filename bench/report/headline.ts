@@ -17,6 +17,7 @@ export const headline: Readonly<Record<HeadlineName, Find>> = {
   echoLarge: (summary) =>
     summary.find("echo", { payloadBytes: LARGE, connections: FEW, inFlight: [8, 1, 64] }),
   fanOut: (summary) => summary.find("fanout", { subscribers: 1000, inFlight: MANY, payloadBytes: SMALL }),
+  fanOutSameSize: (summary) => summary.find("fanout", { wholeMessage: true, inFlight: MANY }),
   idle: (summary) => summary.find("idle", { connections: [5000, 10_000, 1000] }),
   storm: (summary) => summary.find("storm", {}),
   stormTls: (summary) => summary.find("storm", { tls: true }),
@@ -28,6 +29,7 @@ export type HeadlineName =
   | "echoOneByOne"
   | "echoLarge"
   | "fanOut"
+  | "fanOutSameSize"
   | "idle"
   | "storm"
   | "stormTls"

@@ -91,6 +91,7 @@ const PLAIN: Readonly<Record<string, readonly Parameter[]>> = {
   traffic: ["echo", "fanout", "none"],
   activeMessages: [0],
   slowConsumers: [0],
+  wholeMessage: [false],
 };
 
 /** Answers questions about results. Cells are in the order in which they were first measured. */

@@ -15,6 +15,7 @@ const wishes: Wishes = {
   full: true,
   only: [],
   workloads: [],
+  cell: "",
   runs: 5,
   leastRuns: 3,
   budgetSeconds: Infinity,
@@ -74,6 +75,7 @@ describe("the plan", () => {
       [1, "engine-ts-node", "ws", "ws-bufferutil"],
     ]);
     assertEquals(planned({ workloads: ["idle"] }).cells, []);
+    assertEquals(planned({ cell: "connections=3" }).cells, [[3, "a", "b"]]);
   });
 
   it("asks a contender once in a cell, however often it is asked for", () => {
