@@ -7,22 +7,19 @@ export interface BackoffOptions {
   readonly random: () => number;
 }
 
-export class Backoff {
-  private readonly options: BackoffOptions;
-  private failures = 0;
-
-  constructor(options: BackoffOptions) {
-    this.options = options;
-  }
-
-  /** A random wait below a bound that doubles with each call, to a limit. */
-  next(): number {
-    const { minMs, maxMs, random } = this.options;
-    return random() * Math.min(maxMs, minMs * 2 ** this.failures++);
-  }
-
+export interface Backoff {
+  /** A random wait below a bound that doubles with each call, to a limit. Milliseconds. */
+  next(): number;
   /** It worked: the next wait is short again. */
-  reset(): void {
-    this.failures = 0;
-  }
+  reset(): void;
+}
+
+export function createBackoff({ minMs, maxMs, random }: BackoffOptions): Backoff {
+  let failures = 0;
+  return {
+    next: () => random() * Math.min(maxMs, minMs * 2 ** failures++),
+    reset() {
+      failures = 0;
+    },
+  };
 }

@@ -1,24 +1,23 @@
 /** What to do about a lost connection, by its close code: docs/protocol.md has the table, a test holds the two together. */
 
-export const Advice = {
+export type Advice =
   /** Not to come back. */
-  Stop: "stop",
+  | "stop"
   /** To come back, after a random wait. */
-  Return: "return",
+  | "return"
   /** The same, with waits that go on growing however long the connection has lasted. */
-  BackOff: "back-off",
+  | "back-off"
   /** To come back with another token. */
-  NewToken: "new-token",
-} as const;
-export type Advice = typeof Advice[keyof typeof Advice];
+  | "new-token";
 
+const stops = /^(?:100[023789]|400[12346])$/;
+const backsOff = /^(?:1013|4009)$/;
 const TOKEN_EXPIRED = 4005;
-const stops = [1000, 1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4004, 4006];
-const backsOff = [1013, 4009];
 
 /** Codes that are not in the table, 1006 among them, are taken for a line that was cut. */
 export function adviceOn(code: number): Advice {
-  if (stops.includes(code)) return Advice.Stop;
-  if (code === TOKEN_EXPIRED) return Advice.NewToken;
-  return backsOff.includes(code) ? Advice.BackOff : Advice.Return;
+  const text = String(code);
+  if (stops.test(text)) return "stop";
+  if (code === TOKEN_EXPIRED) return "new-token";
+  return backsOff.test(text) ? "back-off" : "return";
 }

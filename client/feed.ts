@@ -5,11 +5,11 @@
 import type { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { MillraceError } from "./errors.ts";
-import { type Gap, GapReason, type Message, type Place } from "./message.ts";
-import { missingBefore, newPartOf } from "./place.ts";
+import type { Gap, Message, Place } from "./message.ts";
+import { hasSeen, missing } from "./place.ts";
 import type { Requests } from "./requests.ts";
 import type { Subscriber } from "./subscription.ts";
-import { isPattern } from "./topics.ts";
+import { isPattern, matches } from "./topics.ts";
 import type { Reply, ToldGap } from "./wire.ts";
 
 /** Of how many topics a pattern's last offset is known: a loss in others is seen when the server tells. */
@@ -18,196 +18,181 @@ const MAX_PLACES = 1_000;
 const passing = ["broker_unavailable", "internal"];
 
 export interface FeedOptions {
+  readonly name: string;
   readonly requests: Requests;
   readonly clock: Clock;
   readonly backoff: Backoff;
-  /** The last subscriber has gone. */
-  readonly emptied: (feed: Feed) => void;
 }
 
-const Phase = { Off: 0, Asked: 1, Live: 2 } as const;
-type Phase = typeof Phase[keyof typeof Phase];
-
-export class Feed {
-  readonly name: string;
-  readonly isPattern: boolean;
-  readonly subscribers = new Set<Subscriber>();
-  private readonly options: FeedOptions;
-  private phase: Phase = Phase.Off;
-  /** Whether there is a line to ask on. */
-  isOnline = false;
-  /** Whether the present subscription is not what is needed any more. */
-  private mustAskAgain = false;
-  private watches = false;
-  private hasBeenLive = false;
-  /** Of the topic, as far as it has been heard here. */
-  private place: Place | undefined = undefined;
-  /** Of a pattern's topics, the one that was heard of last at the end. */
-  private readonly places = new Map<string, Place>();
-  private forget: () => boolean = () => false;
-  private cancel: () => void = () => {};
-
-  constructor(name: string, options: FeedOptions) {
-    this.name = name;
-    this.isPattern = isPattern(name);
-    this.options = options;
-  }
-
-  add(subscriber: Subscriber): void {
-    this.subscribers.add(subscriber);
-    const { since, onPresence } = subscriber.options;
-    const needsMore = since !== undefined || (onPresence !== undefined && !this.watches);
-    if (this.phase === Phase.Asked) this.mustAskAgain ||= needsMore;
-    else if (this.phase === Phase.Live) {
-      subscriber.place ??= this.place;
-      if (needsMore) this.ask();
-      else subscriber.subscribed();
-    } else if (this.isOnline) this.ask();
-  }
-
-  remove(subscriber: Subscriber): void {
-    if (!this.subscribers.delete(subscriber) || this.subscribers.size > 0) return;
-    const wasAsked = this.phase === Phase.Live || (this.phase === Phase.Asked && this.forget());
-    this.offline();
-    this.options.emptied(this);
-    if (!wasAsked) return;
-    const { requests } = this.options;
-    requests.control({ type: "unsubscribe", topic: this.name }, ignore, ignore);
-  }
-
-  /** There is a line. */
-  online(): void {
-    this.isOnline = true;
-    this.ask();
-  }
-
-  /** There is none any more. */
-  offline(): void {
-    this.isOnline = false;
-    this.phase = Phase.Off;
-    this.cancel();
-  }
-
+export interface Feed {
+  readonly subscribers: ReadonlySet<Subscriber>;
+  add(subscriber: Subscriber): void;
+  /** @returns whether it was the last */
+  remove(subscriber: Subscriber): boolean;
+  /** There is a line now, or none any more. */
+  online(isOnline: boolean): void;
   /** Asks the server whether it still allows this; nothing is lost by it. */
-  verify(): void {
-    if (this.phase === Phase.Live) this.ask();
-  }
-
+  verify(): void;
   /** A publication has come. */
-  take(message: Message): void {
-    // One of the subscription before: what comes behind the ack starts where it has to.
-    if (this.phase !== Phase.Live) return;
-    if (!this.isPattern) {
-      this.place = message;
-      for (const subscriber of this.subscribers) subscriber.take(message);
-      return;
-    }
-    const place = this.places.get(message.topic);
-    const missing = place === undefined ? undefined : missingBefore(place, message);
-    if (missing === null) return;
-    if (missing !== undefined) this.loseAll(missing);
-    this.remember(message.topic, message);
-    for (const subscriber of this.subscribers) subscriber.hand(message);
-  }
+  take(message: Message): void;
+  /** The server says that publications are not coming: those of other topics, too. */
+  told(gap: ToldGap): void;
+}
 
-  /** The server says that publications are not coming. */
-  told({ topic, epoch, from, to, reason }: ToldGap): void {
-    if (this.phase !== Phase.Live) return;
-    const gap = { topic, epoch, from, to, reason };
-    if (!this.isPattern) {
-      if (this.place?.epoch !== epoch || this.place.offset < to) this.place = { epoch, offset: to };
-      for (const subscriber of this.subscribers) subscriber.told(gap);
-      return;
-    }
-    const place = this.places.get(topic);
-    const told = { ...gap, pattern: this.name };
-    const missing = place === undefined ? told : newPartOf(told, place);
-    if (missing === undefined) return;
-    this.remember(topic, { epoch, offset: to });
-    this.loseAll(missing);
-  }
+type Phase = "off" | "asked" | "live";
 
-  private loseAll(gap: Gap): void {
-    for (const subscriber of this.subscribers) subscriber.lose(gap);
-  }
+export function createFeed({ name, requests, clock, backoff }: FeedOptions): Feed {
+  const isWild = isPattern(name);
+  const subscribers = new Set<Subscriber>();
+  let phase: Phase = "off";
+  /** Whether there is a line to ask on. */
+  let isOnline = false;
+  /** Whether the present subscription is not what is needed any more. */
+  let mustAskAgain = false;
+  let watches = false;
+  let hasBeenLive = false;
+  /** Of the topic, as far as it has been heard here. */
+  let here: Place | undefined;
+  /** Of a pattern's topics, the one that was heard of last at the end. */
+  const places = new Map<string, Place>();
+  let forget: () => boolean;
+  let cancel = (): void => {};
 
-  private remember(topic: string, place: Place): void {
-    const { places } = this;
+  const loseAll = (gap: Gap | undefined): void => {
+    if (gap) { for (const subscriber of subscribers) subscriber.lose(gap); }
+  };
+
+  /** Of one of a pattern's topics. */
+  const remember = (topic: string, place: Place): void => {
     places.delete(topic);
     places.set(topic, place);
-    if (places.size <= MAX_PLACES) return;
-    for (const oldest of places.keys()) return void places.delete(oldest);
-  }
-
-  private ask(): void {
-    this.phase = Phase.Asked;
-    this.mustAskAgain = false;
-    const topic = this.name;
-    const since = this.isPattern ? undefined : this.lowestPlace();
-    const presence = [...this.subscribers].some(({ options }) => options.onPresence !== undefined);
-    this.watches = presence;
-    const command = { type: "subscribe", topic, ...since && { since }, ...presence && { presence } };
-    this.forget = this.options.requests.control(
-      command,
-      (reply) => this.answered(reply, since),
-      (error) => this.refused(error as MillraceError),
-    );
-  }
+    if (places.size > MAX_PLACES) places.delete(places.keys().next().value as string);
+  };
 
   /** Of those who are in the epoch of the topic, as far as that is known. */
-  private lowestPlace(): Place | undefined {
+  const lowestPlace = (): Place | undefined => {
     let lowest: Place | undefined;
-    for (const { place } of this.subscribers) {
-      if (place === undefined) continue;
-      const isBetter = lowest === undefined ||
-        (place.epoch === lowest.epoch ? place.offset < lowest.offset : place.epoch === this.place?.epoch);
-      if (isBetter) lowest = place;
+    for (const { place } of subscribers) {
+      if (!place) continue;
+      const isBetter = place.epoch === lowest?.epoch
+        ? place.offset < lowest.offset
+        : place.epoch === here?.epoch;
+      if (!lowest || isBetter) lowest = place;
     }
-    return lowest && { epoch: lowest.epoch, offset: lowest.offset };
-  }
+    return lowest;
+  };
 
-  private answered({ epoch, offset, recovered }: Reply, since: Place | undefined): void {
-    this.phase = Phase.Live;
-    this.options.backoff.reset();
-    if (this.isPattern) {
-      if (this.hasBeenLive) this.missedUnknown();
-    } else this.settle({ epoch, offset }, since, recovered === true);
-    this.hasBeenLive = true;
-    for (const subscriber of this.subscribers) subscriber.subscribed();
-    if (this.mustAskAgain && this.phase === Phase.Live) this.ask();
-  }
+  const ask = (): void => {
+    phase = "asked";
+    mustAskAgain = false;
+    watches = [...subscribers].some(({ options }) => options.onPresence);
+    const place = lowestPlace();
+    const since = place && { epoch: place.epoch, offset: place.offset };
+    forget = requests.control(
+      { type: "subscribe", topic: name, ...since && { since }, ...watches && { presence: true } },
+      (reply) => answered(reply, since),
+      refused,
+    );
+  };
 
-  /** Patterns cannot be recovered. */
-  private missedUnknown(): void {
-    this.places.clear();
-    this.loseAll({ topic: this.name, pattern: this.name, reason: GapReason.Disconnected });
-  }
+  const answered = (reply: Reply, since: Place | undefined): void => {
+    phase = "live";
+    backoff.reset();
+    if (!isWild) settle(reply, since);
+    else if (hasBeenLive) {
+      // Patterns cannot be recovered.
+      places.clear();
+      loseAll({ topic: name, pattern: name, reason: "disconnected" });
+    }
+    hasBeenLive = true;
+    for (const subscriber of subscribers) subscriber.subscribed();
+    if (mustAskAgain && phase === "live") ask();
+  };
 
   /** The server is at a place; it sends what came between `since` and that if it has `recovered` it. */
-  private settle(at: Place, since: Place | undefined, recovered: boolean): void {
-    this.place = at;
-    for (const subscriber of this.subscribers) {
+  const settle = ({ epoch, offset, recovered }: Reply, since: Place | undefined): void => {
+    here = { epoch, offset };
+    for (const subscriber of subscribers) {
       const { place } = subscriber;
-      if (place === undefined) subscriber.place = at;
-      else if (place.epoch !== at.epoch) {
+      if (!place) subscriber.place = here;
+      else if (place.epoch !== epoch) {
         // What is kept of the new epoch can still be had.
-        subscriber.startAfresh(at.epoch);
-        this.mustAskAgain ||= at.offset > 0;
-      } else if (recovered || place.offset >= at.offset) continue;
-      else if (since?.epoch !== at.epoch || place.offset > since.offset) this.mustAskAgain = true;
-      else subscriber.skipTo(at);
+        subscriber.skip(epoch, 0, "epoch");
+        mustAskAgain ||= offset > 0;
+      } else if (recovered || place.offset >= offset) continue;
+      // It was not asked for: another had a lower place.
+      else if (since?.epoch !== epoch || place.offset > since.offset) mustAskAgain = true;
+      else subscriber.skip(epoch, offset, "expired");
     }
-  }
+  };
 
-  private refused(error: MillraceError): void {
-    this.phase = Phase.Off;
-    if (passing.includes(error.code)) {
-      const { clock, backoff } = this.options;
-      this.cancel = clock.after(backoff.next(), () => this.ask());
-      return;
-    }
-    for (const subscriber of [...this.subscribers]) subscriber.end(error);
-  }
+  const refused = (error: MillraceError): void => {
+    phase = "off";
+    if (passing.includes(error.code)) cancel = clock.after(backoff.next(), ask);
+    else for (const subscriber of [...subscribers]) subscriber.end(error);
+  };
+
+  const online = (is: boolean): void => {
+    isOnline = is;
+    phase = "off";
+    cancel();
+    if (is) ask();
+  };
+
+  return {
+    subscribers,
+    add(subscriber) {
+      subscribers.add(subscriber);
+      const { since, onPresence } = subscriber.options;
+      const needsMore = since !== undefined || (onPresence !== undefined && !watches);
+      if (phase === "asked") mustAskAgain ||= needsMore;
+      else if (phase === "live" && !needsMore) {
+        subscriber.place = here;
+        subscriber.subscribed();
+      } else if (isOnline) {
+        subscriber.place ??= here;
+        cancel();
+        ask();
+      }
+    },
+    remove(subscriber) {
+      if (!subscribers.delete(subscriber) || subscribers.size > 0) return false;
+      const wasAsked = phase === "live" || (phase === "asked" && forget());
+      online(false);
+      if (wasAsked) requests.control({ type: "unsubscribe", topic: name }, () => {}, () => {});
+      return true;
+    },
+    online,
+    verify() {
+      if (phase === "live") ask();
+    },
+    take(message) {
+      // One of the subscription before: what comes behind the ack starts where it has to.
+      if (phase !== "live") return;
+      if (!isWild) here = message;
+      else {
+        const { topic, offset } = message;
+        const place = places.get(topic);
+        if (hasSeen(place, message)) return;
+        loseAll(missing(place, message, offset - 1, "skipped"));
+        remember(topic, message);
+      }
+      for (const subscriber of subscribers) subscriber.take(message);
+    },
+    told({ topic, epoch, from, to, reason, pattern }) {
+      // Whoever was too slow is told once for the topic and all of its patterns.
+      const isMeant = !pattern ? topic === name || (isWild && matches(name, topic)) : pattern === name;
+      if (phase !== "live" || !isMeant) return;
+      const at = { topic, epoch, offset: to };
+      if (!isWild) {
+        if (!hasSeen(here, at)) here = at;
+        for (const subscriber of subscribers) subscriber.skip(epoch, to, reason);
+        return;
+      }
+      const place = places.get(topic);
+      if (hasSeen(place, at)) return;
+      loseAll(missing(place ?? { epoch, offset: from - 1 }, { topic, epoch, pattern: name }, to, reason));
+      remember(topic, at);
+    },
+  };
 }
-
-function ignore(): void {}

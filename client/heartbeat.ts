@@ -15,60 +15,48 @@ export interface HeartbeatOptions {
   readonly dead: () => void;
 }
 
+export interface Heartbeat {
+  /** Something has come; whatever it is, the line is alive. */
+  heard(): void;
+  /** Asks the line at once: there is reason to doubt it. */
+  check(): void;
+  stop(): void;
+}
+
 /** A timer that fires this much late has slept, with its machine or in a hidden tab, and with it whatever has come. */
 const LATE_MS = 1_000;
 
-export class Heartbeat {
-  private readonly options: HeartbeatOptions;
-  private heardMs: number;
+export function startHeartbeat({ clock, idleMs, timeoutMs, ping, dead }: HeartbeatOptions): Heartbeat {
+  let heardMs = clock.now();
   /** Since the line was asked last. */
-  private hasHeard = false;
-  private cancel: () => void = () => {};
+  let hasHeard = false;
+  let cancel: () => void;
 
-  constructor(options: HeartbeatOptions) {
-    this.options = options;
-    this.heardMs = options.clock.now();
-    this.rest();
-  }
-
-  /** Something has come; whatever it is, the line is alive. */
-  heard(): void {
-    this.heardMs = this.options.clock.now();
-    this.hasHeard = true;
-  }
-
-  /** Asks the line at once: there is reason to doubt it. */
-  check(): void {
-    this.ask(false);
-  }
-
-  stop(): void {
-    this.cancel();
-  }
-
-  private rest(): void {
-    const { clock, idleMs } = this.options;
-    this.after(Math.max(0, this.heardMs + idleMs - clock.now()), () => {
-      if (clock.now() - this.heardMs < idleMs) this.rest();
-      else this.ask(false);
+  const rest = (): void => {
+    cancel = clock.after(Math.max(0, heardMs + idleMs - clock.now()), () => {
+      if (clock.now() - heardMs < idleMs) rest();
+      else ask(false);
     });
-  }
-
-  private ask(isSecond: boolean): void {
-    const { clock, timeoutMs, ping, dead } = this.options;
+  };
+  const ask = (isSecond: boolean): void => {
     const askedMs = clock.now();
-    this.hasHeard = false;
-    this.after(timeoutMs, () => {
-      if (this.hasHeard) return this.rest();
+    cancel();
+    hasHeard = false;
+    cancel = clock.after(timeoutMs, () => {
+      if (hasHeard) rest();
       // What has come meanwhile may wait behind this very timer: once more, and then no more.
-      if (!isSecond && clock.now() - askedMs > timeoutMs + LATE_MS) this.ask(true);
+      else if (!isSecond && clock.now() - askedMs > timeoutMs + LATE_MS) ask(true);
       else dead();
     });
     ping();
-  }
-
-  private after(ms: number, run: () => void): void {
-    this.cancel();
-    this.cancel = this.options.clock.after(ms, run);
-  }
+  };
+  rest();
+  return {
+    heard() {
+      heardMs = clock.now();
+      hasHeard = true;
+    },
+    check: () => ask(false),
+    stop: () => cancel(),
+  };
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Format } from "./format.ts";
-import type { WebSocketConstructor, WebSocketLike } from "./options.ts";
+import type { WebSocketConstructor } from "./options.ts";
 import type { ServerEvent } from "./wire.ts";
 
 /** What a connection that just ended has for a close code. */
@@ -19,64 +19,58 @@ export interface LineOptions {
   readonly WebSocket: WebSocketConstructor;
   readonly format: Format;
   readonly clock: Clock;
-  readonly received: (event: ServerEvent) => void;
+  readonly received: (event: ServerEvent) => unknown;
   /** A frame that could not be read or made no sense. */
   readonly bad: (error: unknown) => void;
-  readonly ended: (code: number, reason: string) => void;
+  readonly ended: (code: number, reason: string) => unknown;
 }
 
-export class Line {
-  private readonly options: LineOptions;
-  private readonly socket: WebSocketLike;
-  private hasEnded = false;
-  private cancel: () => void = () => {};
-  private whenEnded: () => void = () => {};
-
-  /** @throws when the URL is none */
-  constructor(options: LineOptions) {
-    this.options = options;
-    const { WebSocket, url, format, received, bad } = options;
-    const socket = this.socket = new WebSocket(url, format.subprotocol);
-    socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => {
-      if (this.hasEnded) return;
-      try {
-        received(format.decode(data) as ServerEvent);
-      } catch (error) {
-        bad(error);
-      }
-    };
-    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.end(code, reason);
-    // Says nothing that the close does not; without a listener `ws` would throw it.
-    socket.onerror = () => {};
-  }
-
+export interface Line {
   /** Harmless once it has ended. */
-  send(frame: string | Uint8Array<ArrayBuffer>): void {
-    if (this.socket.readyState === OPEN) this.socket.send(frame);
-  }
-
+  send(frame: string | Uint8Array<ArrayBuffer>): void;
   /** Ends it in good order: what was sent leaves first. Resolves when it has ended. */
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.hasEnded) return resolve();
-      this.whenEnded = resolve;
-      this.cancel = this.options.clock.after(CLOSE_TIMEOUT_MS, () => this.end(NORMAL, ""));
-      this.socket.close(NORMAL);
-    });
-  }
-
+  close(): Promise<void>;
   /** Ends it now: nobody is there to answer a close. */
-  drop(reason: string): void {
-    this.end(ABNORMAL, reason);
-    this.socket.close();
-  }
+  drop(): void;
+}
 
-  private end(code: number, reason: string): void {
-    if (this.hasEnded) return;
-    this.hasEnded = true;
-    this.cancel();
-    this.whenEnded();
-    this.options.ended(code, reason);
-  }
+/** @throws when the URL is none */
+export function openLine({ url, WebSocket, format, clock, received, bad, ended }: LineOptions): Line {
+  let hasEnded = false;
+  let whenEnded = (): void => {};
+  const socket = new WebSocket(url, format.subprotocol);
+  const end = (code: number, reason: string): void => {
+    if (hasEnded) return;
+    hasEnded = true;
+    whenEnded();
+    ended(code, reason);
+  };
+  socket.binaryType = "arraybuffer";
+  socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => {
+    if (hasEnded) return;
+    try {
+      received(format.decode(data) as ServerEvent);
+    } catch (error) {
+      bad(error);
+    }
+  };
+  socket.onclose = ({ code, reason }: { code: number; reason: string }) => end(code, reason);
+  // Says nothing that the close does not; without a listener `ws` would throw it.
+  socket.onerror = () => {};
+  return {
+    send(frame) {
+      if (socket.readyState === OPEN) socket.send(frame);
+    },
+    close: () =>
+      new Promise((resolve) => {
+        if (hasEnded) return resolve();
+        const cancel = clock.after(CLOSE_TIMEOUT_MS, () => end(NORMAL, ""));
+        whenEnded = () => (cancel(), resolve());
+        socket.close(NORMAL);
+      }),
+    drop() {
+      end(ABNORMAL, "");
+      socket.close();
+    },
+  };
 }

@@ -17,21 +17,19 @@ export interface Message<Data = unknown> extends Place {
 }
 
 /** Why messages are not coming. */
-export const GapReason = {
+export type GapReason =
   /** The server: this connection did not read fast enough. */
-  Slow: "slow",
+  | "slow"
   /** The history no longer reaches back to what was missed. */
-  Expired: "expired",
+  | "expired"
   /** The topic's offsets have started afresh; what is missing of the old epoch's end is not known. */
-  Epoch: "epoch",
+  | "epoch"
   /** An offset was left out, and the server has not said why. */
-  Skipped: "skipped",
+  | "skipped"
   /** Patterns cannot be recovered: what came while the line was cut, if anything did. */
-  Disconnected: "disconnected",
+  | "disconnected"
   /** The application did not take messages from its iterator fast enough. */
-  Consumer: "consumer",
-} as const;
-export type GapReason = typeof GapReason[keyof typeof GapReason];
+  | "consumer";
 
 /** Messages that are not coming, told in their place between those that are. */
 export interface Gap {

@@ -1,140 +1,82 @@
 /**
- * A subscription as an async iterator. Its buffer is bounded: what a slow consumer leaves there too long is left out,
- * and told as a gap when the consumer comes to that place.
+ * A subscription as an async iterator. Its buffer is bounded: the oldest of what a slow consumer leaves there are left
+ * out, and told as a gap when the consumer comes to that place.
  */
-import { type Gap, GapReason, type Message } from "./message.ts";
-import { Overflow } from "./options.ts";
+import type { MillraceError } from "./errors.ts";
+import type { Gap, Message } from "./message.ts";
+import { missing } from "./place.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** A message out of an iterator. */
-export interface StreamedMessage<Data = unknown> extends Message<Data> {
-  /** What is missing just before this one. */
-  readonly gap?: Gap;
-}
-
 /** Messages one after the other. Leaving the loop ends the subscription, whose end ends the loop. */
-export interface MessageStream<Data = unknown> extends AsyncIterableIterator<StreamedMessage<Data>> {
+export interface MessageStream<Data = unknown> extends AsyncIterableIterator<Message<Data>> {
   /** As that of {@link Subscription}. */
   readonly ready: Promise<void>;
   /** Ends the subscription; nothing more comes. */
-  return(): Promise<IteratorResult<StreamedMessage<Data>, undefined>>;
+  return(): Promise<IteratorResult<Message<Data>, undefined>>;
 }
 
 export interface StreamOptions {
+  /** Subscribes: told each message, and the end. */
+  readonly subscribe: (
+    listener: (message: Message) => void,
+    ended: (error: MillraceError | undefined) => void,
+  ) => Subscription;
+  /** How many messages wait for the consumer. */
   readonly limit: number;
-  readonly overflow: Overflow;
   /** The consumer has come to a place where messages were left out. */
   readonly lost: (gap: Gap) => void;
 }
 
-type Result = IteratorResult<StreamedMessage, undefined>;
+const done: IteratorResult<Message, undefined> = { done: true, value: undefined };
 
-interface Waiter {
-  readonly resolve: (result: Result) => void;
-  readonly reject: (error: unknown) => void;
-}
+export function createStream({ subscribe, limit, lost }: StreamOptions): MessageStream {
+  const waiting: Message[] = [];
+  const consumers: (() => void)[] = [];
+  /** Left out before what waits. */
+  let first: Message | undefined;
+  let last: Message | undefined;
+  let hasEnded = false;
+  let error: MillraceError | undefined;
 
-const done: Result = { done: true, value: undefined };
-
-export class Stream implements MessageStream {
-  /** Set at once by who makes it. */
-  subscription!: Subscription;
-  private readonly options: StreamOptions;
-  private readonly waiting: StreamedMessage[] = [];
-  private readonly consumers: Waiter[] = [];
-  /** Left out before the first that waits, and behind the last. */
-  private headGap: Gap | undefined = undefined;
-  private tailGap: Gap | undefined = undefined;
-  private hasEnded = false;
-  private error: unknown = undefined;
-
-  constructor(options: StreamOptions) {
-    this.options = options;
-  }
-
-  get ready(): Promise<void> {
-    return this.subscription.ready;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      const message = this.waiting.shift();
-      if (message !== undefined) resolve({ value: this.taken(message) });
-      else if (!this.hasEnded) this.consumers.push({ resolve, reject });
-      else if (this.error === undefined) resolve(done);
-      else {
-        reject(this.error);
-        this.error = undefined;
-      }
-    });
-  }
-
-  return(): Promise<Result> {
-    this.waiting.length = 0;
-    this.subscription.unsubscribe();
-    return Promise.resolve(done);
-  }
-
-  push(message: Message): void {
-    const { limit, overflow } = this.options;
-    const isFull = this.waiting.length >= limit;
-    if (isFull && overflow === Overflow.DropNewest) return this.missing(leftOut(message));
-    if (isFull) {
-      const oldest = this.waiting.shift() as StreamedMessage;
-      this.headGap = together(this.headGap, together(oldest.gap, leftOut(oldest)));
+  const push = (message: Message): void => {
+    if (waiting.push(message) > limit) {
+      last = waiting.shift();
+      first ??= last;
     }
-    const streamed = this.tailGap === undefined ? message : { ...message, gap: this.tailGap };
-    this.tailGap = undefined;
-    const consumer = this.consumers.shift();
-    if (consumer === undefined) this.waiting.push(streamed);
-    else consumer.resolve({ value: this.taken(streamed) });
-  }
-
-  /** Something is missing behind the last one. */
-  missing(gap: Gap): void {
-    this.tailGap = together(this.tailGap, gap);
-  }
-
-  /** The subscription has. What waits can still be taken. */
-  end(error: unknown): void {
-    this.hasEnded = true;
-    this.error = error;
-    const [first, ...others] = this.consumers.splice(0);
-    if (error === undefined) first?.resolve(done);
-    else if (first !== undefined) {
-      this.error = undefined;
-      first.reject(error);
-    }
-    for (const { resolve } of others) resolve(done);
-  }
-
-  private taken(message: StreamedMessage): StreamedMessage {
-    const gap = together(this.headGap, message.gap);
-    this.headGap = undefined;
-    if (gap === undefined) return message;
-    if (gap.reason === GapReason.Consumer) this.options.lost(gap);
-    return { ...message, gap };
-  }
-}
-
-function leftOut({ topic, pattern, epoch, offset }: Message): Gap {
-  return {
-    ...{ topic, reason: GapReason.Consumer, epoch, from: offset, to: offset },
-    ...pattern !== undefined && { pattern },
+    consumers.shift()?.();
   };
-}
-
-/** Two gaps with nothing between them as one; without offsets when those do not go together. */
-function together(first: Gap | undefined, second: Gap | undefined): Gap | undefined {
-  if (first === undefined || second === undefined) return first ?? second;
-  const reason = first.reason === GapReason.Consumer ? first.reason : second.reason;
-  if (first.topic === second.topic && first.epoch === second.epoch && first.from !== undefined) {
-    return { ...second, reason, from: first.from };
-  }
-  const { topic, pattern } = second;
-  return { topic: pattern ?? topic, ...pattern !== undefined && { pattern }, reason };
+  const { ready, unsubscribe } = subscribe(push, (reason) => {
+    hasEnded = true;
+    error = reason;
+    for (const wake of consumers.splice(0)) wake();
+  });
+  return {
+    ready,
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      while (waiting.length === 0 && !hasEnded) await new Promise<void>((resolve) => consumers.push(resolve));
+      if (first && last !== undefined) {
+        const { epoch, offset, pattern } = first;
+        // Of a pattern, several topics may be concerned.
+        const gap = !pattern
+          ? missing({ epoch, offset: offset - 1 }, last, last.offset, "consumer")
+          : { topic: pattern, pattern, reason: "consumer" as const };
+        if (gap) lost(gap);
+      }
+      first = undefined;
+      const value = waiting.shift();
+      if (value) return { value };
+      const reason = error;
+      error = undefined;
+      if (reason) throw reason;
+      return done;
+    },
+    return() {
+      unsubscribe();
+      waiting.length = 0;
+      return Promise.resolve(done);
+    },
+  };
 }

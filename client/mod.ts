@@ -28,14 +28,15 @@
  *
  * Failures are {@link MillraceError} with a `code`. docs/client.md is the manual.
  */
-export { type Client, createClient, State, type StateChange } from "./client.ts";
+export { type Client, createClient } from "./client.ts";
+export type { State, StateChange } from "./connection.ts";
 export type { ClientEvents } from "./client.ts";
 export type { Clock } from "./clock.ts";
-export { ClientErrorCode, MillraceError } from "./errors.ts";
+export { type ClientErrorCode, MillraceError } from "./errors.ts";
 export { type Format, json } from "./format.ts";
-export * from "./message.ts";
-export type { MessageStream, StreamedMessage } from "./messages.ts";
-export * from "./options.ts";
+export type * from "./message.ts";
+export type { MessageStream } from "./messages.ts";
+export type * from "./options.ts";
 export type { Subscription } from "./subscription.ts";
 export type { DataOf, Topic } from "./topics.ts";
 export { pageWake, type WakeSource } from "./wake.ts";

@@ -21,13 +21,11 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocols: string) => WebSocketLike;
 
 /** What to do with a command when the queue is full. */
-export const WhenFull = {
+export type WhenFull =
   /** The new one is rejected with `queue_full`. */
-  Reject: "reject",
+  | "reject"
   /** The one that waits longest is, and the new one waits. */
-  DropOldest: "drop-oldest",
-} as const;
-export type WhenFull = typeof WhenFull[keyof typeof WhenFull];
+  | "drop-oldest";
 
 /** Why the token callback is called: for a connection, or because the present token runs out. */
 export type TokenReason = "connect" | "refresh";
@@ -83,20 +81,9 @@ export interface SubscribeOptions {
   readonly onError?: (error: MillraceError) => void;
 }
 
-/** What happens when messages come faster than they are taken from an iterator. */
-export const Overflow = {
-  /** The oldest are left out. */
-  DropOldest: "drop-oldest",
-  /** Those that come are left out, until there is room. */
-  DropNewest: "drop-newest",
-} as const;
-export type Overflow = typeof Overflow[keyof typeof Overflow];
-
 export interface MessagesOptions extends SubscribeOptions {
-  /** How many messages wait for the consumer. 1 000. */
+  /** How many messages wait for the consumer; of more the oldest are left out, with a gap. 1 000. */
   readonly bufferLimit?: number;
-  /** `drop-oldest`; either way a gap with the reason `consumer` says what was left out. */
-  readonly overflow?: Overflow;
 }
 
 /** What may be said of a command. */

@@ -4,9 +4,9 @@ import type { Clock } from "./clock.ts";
 import type { ClientOptions, TokenReason } from "./options.ts";
 
 const MS_PER_SECOND = 1_000;
-/** A token is renewed this long before it runs out, or after four fifths of a short life. */
+/** A token is renewed this long before it runs out, or a fifth of what is left of a short life. */
 const MARGIN_MS = 30_000;
-const USED_SHARE = 0.8;
+const MARGIN_SHARE = 0.2;
 
 export interface TokenOptions {
   readonly source: NonNullable<ClientOptions["token"]>;
@@ -18,19 +18,24 @@ export interface TokenOptions {
   readonly failed: (error: unknown) => void;
 }
 
-export class Token {
-  private readonly options: TokenOptions;
-  private readonly stopping = new AbortController();
-  private cancel: () => void = () => {};
-
-  constructor(options: TokenOptions) {
-    this.options = options;
-  }
-
+export interface Token {
   /** Asks for one, until there is one. */
-  async ask(reason: TokenReason): Promise<void> {
-    const { source, got, failed, clock, backoff } = this.options;
-    const { signal } = this.stopping;
+  ask(reason: TokenReason): void;
+  /**
+   * The server has taken one. When by our clock it has run out already, our clock is wrong: the server will say.
+   * @param expiresAt seconds since 1970; undefined for one that lasts
+   */
+  accepted(expiresAt: number | undefined): void;
+  /** Its connection has ended. */
+  stop(): void;
+}
+
+export function createToken({ source, clock, backoff, got, failed }: TokenOptions): Token {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let cancel = (): void => {};
+
+  const ask = async (reason: TokenReason): Promise<void> => {
     try {
       const token = await source(reason, signal);
       if (signal.aborted) return;
@@ -39,30 +44,28 @@ export class Token {
     } catch (error) {
       if (signal.aborted) return;
       failed(error);
-      this.cancel = clock.after(backoff.next(), () => void this.ask(reason));
+      cancel = clock.after(backoff.next(), () => void ask(reason));
     }
-  }
-
-  /**
-   * The server has taken one. When by our clock it has run out already, our clock is wrong: the server will say.
-   * @param expiresAt seconds since 1970; undefined for one that lasts
-   */
-  accepted(expiresAt: number | undefined): void {
+  };
+  const accepted = (expiresAt: number | undefined): void => {
     if (expiresAt === undefined) return;
-    const { clock } = this.options;
-    const leftMs = expiresAt * MS_PER_SECOND - clock.wallMs();
-    if (leftMs <= 0) return;
-    this.cancel = clock.after(Math.max(leftMs * USED_SHARE, leftMs - MARGIN_MS), () => {
-      // Longer than a timer lasts, or asleep meanwhile: look again.
-      const restMs = expiresAt * MS_PER_SECOND - clock.wallMs();
-      if (restMs > MARGIN_MS && restMs > leftMs * USED_SHARE) this.accepted(expiresAt);
-      else void this.ask("refresh");
-    });
-  }
-
-  /** Its connection has ended. */
-  stop(): void {
-    this.stopping.abort();
-    this.cancel();
-  }
+    const leftMs = () => expiresAt * MS_PER_SECOND - clock.wallMs();
+    const marginMs = Math.min(MARGIN_MS, leftMs() * MARGIN_SHARE);
+    const wait = (): void => {
+      // A timer may come early: none lasts as long as some tokens.
+      cancel = clock.after(leftMs() - marginMs, () => {
+        if (leftMs() > marginMs) wait();
+        else void ask("refresh");
+      });
+    };
+    if (marginMs > 0) wait();
+  };
+  return {
+    ask: (reason) => void ask(reason),
+    accepted,
+    stop() {
+      stopping.abort();
+      cancel();
+    },
+  };
 }

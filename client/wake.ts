@@ -8,15 +8,12 @@ export type WakeSource = (wake: () => void) => () => void;
 
 /** The page's own events; nothing where there is no page. */
 export const pageWake: WakeSource = (wake) => {
-  if (typeof addEventListener !== "function") return () => {};
   const stop = new AbortController();
-  const { signal } = stop;
-  addEventListener("online", wake, { signal });
-  addEventListener("pageshow", wake, { signal });
-  if (typeof document !== "undefined") {
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") wake();
-    }, { signal });
+  const look = (): void => {
+    if (globalThis.document?.visibilityState !== "hidden") wake();
+  };
+  for (const type of ["online", "pageshow", "visibilitychange"]) {
+    globalThis.addEventListener?.(type, look, { signal: stop.signal });
   }
   return () => stop.abort();
 };

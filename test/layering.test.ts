@@ -162,6 +162,21 @@ const files = readdirSync(root, { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts"));
 const imports = files.flatMap((path) => importsOf(path, readFileSync(root + path, "utf8")));
 
+describe("the client", () => {
+  const folderOfClient = fileURLToPath(new URL("../client/", import.meta.url));
+  const files = readdirSync(folderOfClient).filter((file) => file.endsWith(".ts"));
+
+  it("imports nothing but itself, and react.ts React", () => {
+    const found = files.flatMap((file) => importsOf(file, readFileSync(folderOfClient + file, "utf8")));
+    assert(found.some(({ from, to }) => from === "mod.ts" && to === "client.ts"));
+    assertEquals(
+      found.filter(({ from, to }) => !files.includes(to) && !(from === "react.ts" && to === "react")),
+      [],
+    );
+    assertEquals(findCycle(found), undefined);
+  });
+});
+
 describe("the layers of server/", () => {
   it("have no import that the house forbids", () => {
     assertEquals(faults(imports), []);
