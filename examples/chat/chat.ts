@@ -32,7 +32,9 @@ if (me !== "") {
   element("cut").addEventListener("click", cutOrMend);
   client.on("state", ({ state, retryInMs = 0 }) => {
     element("state").dataset["state"] = state;
-    element("state").textContent = state === "waiting"
+    element("state").textContent = state === "open"
+      ? "connected"
+      : state === "waiting"
       ? `offline, next try in ${(retryInMs / 1_000).toFixed(1)} s`
       : state;
   });

@@ -84,4 +84,3 @@ export function textFaults({ leastContrast, leastPixels }: Legible): string[] {
   }
   return faults;
 }
-
