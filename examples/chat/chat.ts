@@ -20,7 +20,7 @@ const me = new URLSearchParams(location.search).get("name") ?? "";
 const client = createClient<{ [LOBBY]: Said }>({
   url: `${location.origin.replace("http", "ws")}/ws?line=${line}`,
   token,
-  backoff: { maxMs: 5_000 },
+  backoff: { maxMs: 2_000 },
   // Whatever was under way when the line was cut is sent again, and shown once by its id.
   repeat: true,
 });
