@@ -4,11 +4,12 @@
  */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
 
 /** A program, and what goes untested without it. */
 export interface DebianProgram {
+  /** Its name, or the path of a file or folder for what is no program. */
   readonly program: string;
   readonly package: string;
   /** To complete "… is not tested". */
@@ -27,8 +28,13 @@ export const debianPrograms: readonly DebianProgram[] = [
   },
   { program: "haproxy", package: "haproxy", neededFor: "deploy/haproxy" },
   { program: "mosquitto", package: "mosquitto", neededFor: "the benchmark of mosquitto" },
+  {
+    program: "/usr/lib/python3/dist-packages/websockets",
+    package: "python3-websockets",
+    neededFor: "the Python example",
+  },
   // 103 MB to load; a page that nobody has seen in a browser is not tested.
-  { program: "chromium", package: "chromium", neededFor: "the benchmark report in a browser" },
+  { program: "chromium", package: "chromium", neededFor: "the pages in a browser" },
 ];
 
 /** What {@link installMissing} needs of a machine. */
@@ -46,6 +52,7 @@ const SERVER_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /** The path of a program; undefined when it is not installed. */
 export function findProgram(program: string): string | undefined {
+  if (isAbsolute(program)) return isExecutable(program) ? program : undefined;
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
   return [...folders, ...SERVER_FOLDERS].map((folder) => join(folder, program)).find(isExecutable);
 }
