@@ -13,7 +13,7 @@ export interface MessagePackCodec {
  * The format for {@link ClientOptions.format}.
  * @example
  * import { Packr } from "msgpackr";
- * createClient({ url, format: msgpack(new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" })) });
+ * createClient({ url, format: msgpack(new Packr({ useRecords: false, mapsAsObjects: true })) });
  */
 export function msgpack(codec: MessagePackCodec): Format {
   return {
