@@ -115,7 +115,8 @@ async function observe(
       read: perMessage(calls.read),
       write: perMessage(calls.write),
       wait: perMessage(calls.wait),
-      other: perMessage(calls.other),
+      // Events are counted one after the other: the sum may be smaller than its parts.
+      other: Math.max(0, perMessage(calls.other)),
     },
   };
 }

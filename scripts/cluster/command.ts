@@ -23,6 +23,7 @@ Ctrl-C does not wait for clients. Nothing is left behind.
   --node-port PORT        of the first node; the others have the next ones
   --redis-port PORT       of Redis
   --prometheus-port PORT  of Prometheus; without these, ports are free ones between 10000 and 29999
+  --folder FOLDER         where certificate.pem, api-keys and node-1.pid lie while it runs; made, and removed at the end
   --json                  print the addresses as one line of JSON
   --verbose               show what the programs say
   --help                  this text
@@ -65,6 +66,7 @@ export function readCommand(args: readonly string[]): Command | "help" {
       "node-port": { type: "string" },
       "redis-port": { type: "string" },
       "prometheus-port": { type: "string" },
+      "folder": { type: "string" },
       "json": { type: "boolean", default: false },
       "verbose": { type: "boolean", default: false },
       "help": { type: "boolean", default: false },
@@ -91,6 +93,7 @@ export function readCommand(args: readonly string[]): Command | "help" {
       engine: oneOf("--engine", values.engine, clusterEngines),
       hasPrometheus: !values["no-prometheus"],
       ports,
+      ...(values.folder !== undefined && { folder: values.folder }),
       nodeFlags: end < 0 ? [] : args.slice(end + 1),
     },
     isJson: values.json,

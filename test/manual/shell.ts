@@ -50,6 +50,9 @@ const PROGRAMS = new Set([
     "journalctl",
     "nats-server",
     "nginx",
+    "prometheus",
+    "socat",
+    "xargs",
     "redis-server",
     "useradd",
     "wscat",
@@ -93,7 +96,8 @@ function commandsOf(text: string): string[][] {
 
 function problemOf(words: readonly string[]): string[] {
   const command = words.join(" ");
-  const [program = "", ...args] = words[0] === "npx" ? words.slice(1) : words;
+  const [path = "", ...args] = words[0] === "npx" ? words.slice(1) : words;
+  const program = path.replace("/usr/bin/", "");
   if (program === "npm") return npmProblem(args);
   if (program === "bun" && args[0] === "run") return scriptProblem(args[1] ?? "", args.slice(2));
   if (program === "deno" && args[0] === "task") return scriptProblem(args[1] ?? "", args.slice(2));
@@ -127,7 +131,7 @@ function scriptProblem(name: string, args: readonly string[]): string[] {
 function serverProblem(args: readonly string[]): string[] {
   try {
     // `…` and `<name>` stand for what the reader puts in.
-    readConfig(args.filter((word) => word !== ""), {});
+    readConfig(args.filter((word) => !/^(|…|\$\w+)$/.test(word)), {});
     return [];
   } catch (error) {
     return [(error as Error).message];
