@@ -47,6 +47,8 @@ describe("a page that is followed command by command in a fresh clone", { skip: 
     () => followed("docs/tutorial.md"),
   );
 
+  it("docs/authentication.md lets a token in", () => followed("docs/authentication.md"));
+
   it("docs/http.md publishes and operates over HTTP", () => followed("docs/http.md"));
 
   it("docs/tls.md serves wss:", () => followed("docs/tls.md"));
