@@ -38,6 +38,7 @@ const PROGRAMS = new Set([
     "mount",
     "openssl",
     "printf",
+    "prometheus",
     "promtool",
     "python3",
     "rm",

@@ -48,6 +48,12 @@ describe("a page that is followed command by command in a fresh clone", { skip: 
     () => followed("docs/tutorial.md"),
   );
 
+  it("docs/authentication.md lets a token in", () => followed("docs/authentication.md"));
+
+  it("docs/debugging.md looks at a handshake and a topic", () => followed("docs/debugging.md"));
+
+  it("docs/rolling-restarts.md drains a node", () => followed("docs/rolling-restarts.md"));
+
   it("docs/http.md publishes and operates over HTTP", () => followed("docs/http.md"));
 
   it("docs/tls.md serves wss:", () => followed("docs/tls.md"));
