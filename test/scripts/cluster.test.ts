@@ -66,7 +66,7 @@ describe("the command cluster", { skip }, () => {
   after(stopProcesses);
 
   it("starts what it says, tells what dies, and leaves nothing behind", { timeout: 60_000 }, async () => {
-    const run = runCluster("--json", "--engine", "bun", "--", "--history", "chat.>:5:60");
+    const run = runCluster("--json", "--proxy", "both", "--", "--history", "chat.>:5:60");
     const said = () => run.output.all.join("");
     await run.output.until(() => /^\{.*\}$/m.test(said()) || run.child.exitCode !== null, "the addresses");
     const addresses = JSON.parse(/^\{.*\}$/m.exec(said())?.[0] ?? said()) as Addresses;
