@@ -9,15 +9,17 @@ const MAX_ATTEMPTS = 200;
 
 const handedOut = new Set<number>();
 
-/** A port that nobody listens on now and that was not handed out before. */
-export async function freePort(): Promise<number> {
+/** A port that nobody listens on now and that was not handed out before; the first of `count` such ports in a row. */
+export async function freePort(count = 1): Promise<number> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT + 1));
-    if (handedOut.has(port) || !await isFree(port)) continue;
-    handedOut.add(port);
-    return port;
+    const first = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT + 2 - count));
+    const row = Array.from({ length: count }, (_, index) => first + index);
+    if (row.some((port) => handedOut.has(port))) continue;
+    if ((await Promise.all(row.map(isFree))).includes(false)) continue;
+    for (const port of row) handedOut.add(port);
+    return first;
   }
-  throw new Error(`no free port between ${FIRST_PORT} and ${LAST_PORT}`);
+  throw new Error(`no ${count} free ports between ${FIRST_PORT} and ${LAST_PORT}`);
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -9,13 +9,16 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { whyMissing } from "../../scripts/debian.ts";
-import { freePort } from "../helpers/server_process.ts";
+import { freePort } from "../../scripts/cluster/ports.ts";
 import { readPage, ROOT } from "./page.ts";
 import { follow } from "./walkthrough.ts";
 
 /** What a page says is the same on every runtime. */
 const isNode = !("Bun" in globalThis) && !("Deno" in globalThis);
+/** Ports in the pages; those of a cluster's nodes follow each other. */
 const PORT = /\b(?:9001|9002|8443|9101|9102|9103)\b/g;
+const FIRST_NODE_PORT = 9101;
+const NODES = 3;
 
 describe("a page that is followed command by command in a fresh clone", { skip: !isNode }, () => {
   let clone = "";
@@ -29,14 +32,16 @@ describe("a page that is followed command by command in a fresh clone", { skip: 
   after(() => rmSync(clone, { recursive: true, force: true }));
 
   async function followed(path: string): Promise<void> {
-    const ports = new Map<string, string>();
-    const { blocks } = readPage(path);
-    for (const { comment, text } of blocks) {
-      for (const [port] of `${comment} ${text}`.matchAll(PORT)) {
-        if (!ports.has(port)) ports.set(port, String(await freePort()));
-      }
-    }
-    await follow(blocks, clone, (text) => text.replaceAll(PORT, (port) => ports.get(port) ?? port));
+    const nodes = await freePort(NODES);
+    const ports = new Map(
+      Array.from({ length: NODES }, (_, at) => [String(FIRST_NODE_PORT + at), String(nodes + at)]),
+    );
+    for (const port of ["9001", "9002", "8443"]) ports.set(port, String(await freePort()));
+    await follow(
+      readPage(path).blocks,
+      clone,
+      (text) => text.replaceAll(PORT, (port) => ports.get(port) ?? port),
+    );
   }
 
   const needed = ["nginx", "redis-server", "openssl"].map(whyMissing).find((reason) => reason !== false) ??

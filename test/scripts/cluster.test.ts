@@ -72,7 +72,7 @@ describe("the command cluster", { skip }, () => {
     const addresses = JSON.parse(/^\{.*\}$/m.exec(said())?.[0] ?? said()) as Addresses;
     const programs = childrenOf(run.child.pid ?? 0);
     const [url = ""] = Object.values(addresses.proxies);
-    assertEquals([Object.keys(addresses.proxies), addresses.nodes.length], [["nginx"], 3]);
+    assertEquals([Object.keys(addresses.proxies), addresses.nodes.length], [["nginx", "haproxy"], 3]);
     assertGreaterOrEqual(programs.length, 6);
 
     await untilPrometheusKnows(addresses);
