@@ -221,11 +221,15 @@ export function helpText(): string {
   ].join("\n");
 }
 
-/** A value as the configuration file would have it. */
+/** Behind a user's name in a URL. */
+const URL_PASSWORD = /(:\/\/[^\s"/:@]*:)[^\s"/@]+@/g;
+
+/** A value as the configuration file would have it, without secrets. */
 function settingText(name: OptionName, value: unknown): string {
   const { secret, write } = specOf(name);
   if (secret && value !== "") return "***";
-  return JSON.stringify(typeof value === "object" && !Array.isArray(value) ? write(value) : value);
+  const text = JSON.stringify(typeof value === "object" && !Array.isArray(value) ? write(value) : value);
+  return text.replaceAll(URL_PASSWORD, "$1***@");
 }
 
 /** The text of --print-config: name, value and source of every option. */

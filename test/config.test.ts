@@ -396,6 +396,19 @@ describe("the configuration", () => {
     assertEquals(shown[`host = "127.0.0.1"`], "default");
   });
 
+  it("never shows the password in a broker's URL", () => {
+    const flags = [
+      "--broker",
+      "redis",
+      "--broker-urls",
+      "redis://user:hunter2@10.0.0.5:6379 redis://10.0.0.6:6379",
+    ];
+    const shown = configText(readConfig(flags, {}));
+    assert(!shown.includes("hunter2"));
+    assertStringIncludes(shown, "redis://user:***@10.0.0.5:6379");
+    assertStringIncludes(shown, "redis://10.0.0.6:6379");
+  });
+
   it("never repeats a secret, not even a wrong one", () => {
     assertEquals(secret("").read(5), { problem: "must be text" });
     const { options, ...config } = readConfig(["--jwt-secret", "hunter2".repeat(5)], {});
