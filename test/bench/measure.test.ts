@@ -64,7 +64,7 @@ function staged(behaviour: string, protocol = "bare"): string[] {
   ];
 }
 
-describe("the measure command", { skip }, () => {
+describe("the measure command", { skip, concurrency: 3 }, () => {
   for (const contender of ["ws", ...long(["uws-bare", "bun-bare", "tcp-node", "tcp-bun", "deno-bare"])]) {
     it(`counts the echoes of ${contender}`, async () => {
       const { code, samples, text } = await measure("--workload", "echo", "--contender", contender);
@@ -107,7 +107,7 @@ describe("the measure command", { skip }, () => {
   });
 });
 
-describe("a run's checks", { skip }, () => {
+describe("a run's checks", { skip, concurrency: 4 }, () => {
   it("pass a server that does nothing wrong", async () => {
     const echo = await measure(...staged("echo"));
     assertEquals([echo.code, echo.samples[0]?.failures], [0, []], echo.text);

@@ -25,7 +25,8 @@ const reports = fileURLToPath(new URL("../../bench/reports/", import.meta.url));
 /** Published reports are held to the same as the one that is made here. */
 function publishedPages(): string[] {
   try {
-    return readdirSync(reports).map((name) => join(reports, name, "index.html"));
+    return readdirSync(reports, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(reports, name, "index.html"));
   } catch {
     return []; // Nothing has been published yet.
   }
