@@ -309,14 +309,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     if (this.isAuthenticating) {
       return this.refuse(ErrorCode.Unauthorized, "Another `auth` of this connection is being checked.", id);
     }
-    if (watching?.accepts(token)) return this.watch(watching, id);
-    if (control.anonymous !== undefined) {
-      const text = "This server checks no tokens: there is no need to authenticate.";
-      return this.refuse(ErrorCode.Unauthorized, text, id);
-    }
-    this.isAuthenticating = true;
     const current = this.access;
     try {
+      if (watching?.accepts(token)) return this.watch(watching, id);
+      if (control.anonymous !== undefined) return this.refuseToken(id);
+      this.isAuthenticating = true;
       const answer = await control.authenticate(token, current);
       this.isAuthenticating = false;
       if (typeof answer !== "string") return this.authenticated(answer, current, id);
@@ -327,6 +324,14 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
       log.error({ err: error, session: this.id }, "authentication failed for a fault of ours");
       this.close(CloseCode.InternalError);
     }
+  }
+
+  /** Nobody needs a token here. Where a key could be meant, who goes on guessing is sent away as for other errors. */
+  private refuseToken(id: Command["id"]): void {
+    const { watching, options } = this.context;
+    const text = "This server checks no tokens: there is no need to authenticate.";
+    this.refuse(ErrorCode.Unauthorized, text, id);
+    if (watching !== undefined && ++this.errorCount >= options.maxErrors) this.close(CloseCode.PolicyViolation);
   }
 
   private authenticated(access: Access, current: Access | undefined, id: Command["id"]): void {

@@ -160,6 +160,17 @@ for (const engine of ["auto", "ts"] as const) {
       }
     });
 
+    it("sends away who goes on guessing keys where nobody needs a token", async () => {
+      const server = await fixture.start({ dashboard: true, maxErrors: 3 });
+      const guesser = await Peer.open(server.url);
+      for (const guess of [1, 2, 3]) guesser.send({ type: "auth", token: `${WRONG_KEY} ${guess}` });
+      assertEquals((await guesser.end()).code, 1008);
+      assertEquals(guesser.of("error").map(({ code }) => code), Array(3).fill("unauthorized"));
+      const without = await Peer.open((await fixture.start({ maxErrors: 3 })).url);
+      for (const guess of [1, 2, 3]) await without.ask({ type: "auth", token: `${WRONG_KEY} ${guess}` });
+      assertEquals((await without.ask(PERMITTED)).type, "echo");
+    });
+
     it("takes a key where tokens are needed, and tells users with a token nothing", async () => {
       const clock = new ManualClock();
       const server = await fixture.start(
@@ -199,6 +210,9 @@ for (const engine of ["auto", "ts"] as const) {
         }
       }
       await nextFigures(peer, clock);
+      // Each record once, although somebody has patterns that match everything.
+      await peer.ask({ type: "ping" });
+      assertEquals(figuresOf(peer).length, 2);
       await publish(server, "news", 1);
       assertEquals((await client.messages(2)).map(({ topic }) => topic), ["news", "news"]);
       const { json } = await api(server, "GET", "/api/topics");
