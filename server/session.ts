@@ -18,7 +18,7 @@ import { idOf, toCommand } from "./protocol/command.ts";
 import { type Command, CommandError, ErrorCode, type Format, type ServerEvent } from "./protocol/protocol.ts";
 import type { Admission, SessionContext } from "./session_context.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { isOwnTopic, OwnTopic } from "./topic.ts";
+import { OwnTopic } from "./topic.ts";
 
 type State =
   | { readonly kind: "accepted" }
@@ -356,11 +356,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   private watch(watching: Watching, id: Command["id"]): void {
     if (!("socket" in this.state)) return;
     if (this.access !== WATCHER) {
+      this.endForbidden(WATCHER);
       if (this.access !== undefined) this.context.access.release(this.access);
       this.take(WATCHER, this.state.socket);
     }
     if (id !== undefined) this.send({ type: "ack", id });
-    this.endForbidden(WATCHER);
     this.subscriptions.open({ topic: OwnTopic.Nodes, id: undefined, since: undefined, presence: false });
     watching.begin();
   }
@@ -377,7 +377,7 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   /** Ends the subscriptions that a new access does not allow. */
   private endForbidden(access: Access): void {
     for (const topic of [...this.topics?.names() ?? []]) {
-      if (isOwnTopic(topic) || access.permissions.allows(Action.Subscribe, topic)) continue;
+      if (access.permissions.allows(Action.Subscribe, topic)) continue;
       this.subscriptions.close(topic);
       const text = `The new token does not allow the subscription to ${topic}: it has ended.`;
       this.refuse(ErrorCode.Forbidden, text, undefined);

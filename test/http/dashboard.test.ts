@@ -232,6 +232,15 @@ for (const engine of ["auto", "ts"] as const) {
       }
     });
 
+    it("goes on for who shows a key again, and tells no figures twice", async () => {
+      const { server, clock } = await start();
+      const peer = await watcher(server);
+      assertEquals((await peer.ask({ type: "auth", token: KEY })).type, "ack");
+      await nextFigures(peer, clock);
+      await peer.ask({ type: "ping" });
+      assertEquals([figuresOf(peer).length, peer.of("error")], [2, []]);
+    });
+
     it("is silent while nobody watches, and goes on when somebody does", async () => {
       const { server, clock } = await start();
       const offsetOf = (peer: Peer) => Number((peer.of("message").at(-1) as Received)["offset"]);
