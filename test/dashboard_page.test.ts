@@ -134,8 +134,8 @@ describe("the dashboard in a browser", { skip: whyNoBrowser() || whyNoRedis() },
     );
 
   async function inspect(name: string): Promise<void> {
-    for (const size of SIZES) {
-      for (const colorScheme of SCHEMES) {
+    for (const colorScheme of SCHEMES) {
+      for (const size of SIZES) {
         await page.setViewportSize(size);
         await page.emulateMedia({ colorScheme });
         // Charts take the new colours with the next figures.
