@@ -331,7 +331,9 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     const { watching, options } = this.context;
     const text = "This server checks no tokens: there is no need to authenticate.";
     this.refuse(ErrorCode.Unauthorized, text, id);
-    if (watching !== undefined && ++this.errorCount >= options.maxErrors) this.close(CloseCode.PolicyViolation);
+    if (watching !== undefined && ++this.errorCount >= options.maxErrors) {
+      this.close(CloseCode.PolicyViolation);
+    }
   }
 
   private authenticated(access: Access, current: Access | undefined, id: Command["id"]): void {

@@ -154,7 +154,9 @@ function readUrl([text, ...others]: readonly string[], isOwn: boolean): URL {
   if (text === undefined || others.length > 0) {
     throw new TypeError("exactly one URL is needed, as in ws://127.0.0.1:9001/ws");
   }
-  if (!URL.canParse(text)) throw new RangeError(`${text}: this is not a URL; right would be ws://127.0.0.1:9001/ws`);
+  if (!URL.canParse(text)) {
+    throw new RangeError(`${text}: this is not a URL; right would be ws://127.0.0.1:9001/ws`);
+  }
   const url = new URL(text);
   if (url.protocol !== "ws:" && url.protocol !== "wss:") {
     throw new RangeError(`${text}: expected ws://… or wss://…`);

@@ -241,7 +241,11 @@ function addProcess(families: Families, clock: Clock): () => void {
   families.gauge("process_open_fds", "Open file descriptors.", () => figures.openFileDescriptors);
   families.gauge("process_max_fds", "How many may be open.", () => maxFds);
   families.gauge("nodejs_heap_size_total_bytes", "Size of the heap.", () => figures.memory?.heapTotalBytes);
-  families.gauge("nodejs_heap_size_used_bytes", "Part of the heap in use.", () => figures.memory?.heapUsedBytes);
+  families.gauge(
+    "nodejs_heap_size_used_bytes",
+    "Part of the heap in use.",
+    () => figures.memory?.heapUsedBytes,
+  );
   families.gauge(
     "nodejs_external_memory_bytes",
     "Memory outside the heap that its objects hold.",

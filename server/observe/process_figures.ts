@@ -40,7 +40,12 @@ export function readProcessFigures(): ProcessFigures {
 function readMemory(): MemoryFigures | undefined {
   try {
     const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
-    return { residentBytes: rss, heapTotalBytes: heapTotal, heapUsedBytes: heapUsed, externalBytes: external };
+    return {
+      residentBytes: rss,
+      heapTotalBytes: heapTotal,
+      heapUsedBytes: heapUsed,
+      externalBytes: external,
+    };
   } catch {
     return undefined; // It opens a file of /proc: connections may have taken the last descriptor.
   }

@@ -89,6 +89,7 @@ describe("the benchmark command", { skip }, () => {
       assertEquals(measurement?.saturation?.limit, Limit.RateLimit);
       assertGreater(measurement?.refused ?? 0, 0);
       assertStringIncludes(report.findings.join(), "rate_limited");
+      assertStringIncludes(report.warnings.join(), "--message-rate");
     } finally {
       await server.close();
     }

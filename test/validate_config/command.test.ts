@@ -27,11 +27,17 @@ describe("the command validate-config", () => {
   it("prints what it answers, and ends with its exit code", {
     skip: runtime === "node" ? false : "a process of Node: Node's run has it",
   }, () => {
-    const path = bench.write("haproxy", changed(RIGHT.haproxy, [["timeout tunnel 90s", "timeout tunnel 35s"]]));
+    const path = bench.write(
+      "haproxy",
+      changed(RIGHT.haproxy, [["timeout tunnel 90s", "timeout tunnel 35s"]]),
+    );
     for (const args of [[path], [path, "--type", "apache"]]) {
       const script = join(root, "scripts/validate-config.ts");
       const command = ["--import", "tsx", script, ...args];
-      const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: root, encoding: "utf8" });
+      const { status, stdout, stderr } = spawnSync(process.execPath, command, {
+        cwd: root,
+        encoding: "utf8",
+      });
       assertEquals({ status, stdout, stderr }, run(...args));
       assertGreater(status ?? 0, 0);
     }
