@@ -1,6 +1,6 @@
 #!/usr/bin/env -S npx tsx
 /**
- * `benchmark --url URL`: what a WebSocket deployment carries. It reads the command line, shows progress and prints the
+ * `benchmark URL`: what a WebSocket deployment carries. It reads the command line, shows progress and prints the
  * report; it must never measure anything itself.
  */
 import { writeFileSync } from "node:fs";

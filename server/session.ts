@@ -18,7 +18,7 @@ import { idOf, toCommand } from "./protocol/command.ts";
 import { type Command, CommandError, ErrorCode, type Format, type ServerEvent } from "./protocol/protocol.ts";
 import type { Admission, SessionContext } from "./session_context.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { isOwnTopic, OwnTopic } from "./topic.ts";
+import { OwnTopic } from "./topic.ts";
 
 type State =
   | { readonly kind: "accepted" }
@@ -309,14 +309,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     if (this.isAuthenticating) {
       return this.refuse(ErrorCode.Unauthorized, "Another `auth` of this connection is being checked.", id);
     }
-    if (watching?.accepts(token)) return this.watch(watching, id);
-    if (control.anonymous !== undefined) {
-      const text = "This server checks no tokens: there is no need to authenticate.";
-      return this.refuse(ErrorCode.Unauthorized, text, id);
-    }
-    this.isAuthenticating = true;
     const current = this.access;
     try {
+      if (watching?.accepts(token)) return this.watch(watching, id);
+      if (control.anonymous !== undefined) return this.refuseToken(id);
+      this.isAuthenticating = true;
       const answer = await control.authenticate(token, current);
       this.isAuthenticating = false;
       if (typeof answer !== "string") return this.authenticated(answer, current, id);
@@ -326,6 +323,16 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
     } catch (error) {
       log.error({ err: error, session: this.id }, "authentication failed for a fault of ours");
       this.close(CloseCode.InternalError);
+    }
+  }
+
+  /** Nobody needs a token here. Where a key could be meant, who goes on guessing is sent away as for other errors. */
+  private refuseToken(id: Command["id"]): void {
+    const { watching, options } = this.context;
+    const text = "This server checks no tokens: there is no need to authenticate.";
+    this.refuse(ErrorCode.Unauthorized, text, id);
+    if (watching !== undefined && ++this.errorCount >= options.maxErrors) {
+      this.close(CloseCode.PolicyViolation);
     }
   }
 
@@ -351,11 +358,11 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   private watch(watching: Watching, id: Command["id"]): void {
     if (!("socket" in this.state)) return;
     if (this.access !== WATCHER) {
+      this.endForbidden(WATCHER);
       if (this.access !== undefined) this.context.access.release(this.access);
       this.take(WATCHER, this.state.socket);
     }
     if (id !== undefined) this.send({ type: "ack", id });
-    this.endForbidden(WATCHER);
     this.subscriptions.open({ topic: OwnTopic.Nodes, id: undefined, since: undefined, presence: false });
     watching.begin();
   }
@@ -372,7 +379,7 @@ export class Session implements HeartbeatPeer, Deadlined, Commander {
   /** Ends the subscriptions that a new access does not allow. */
   private endForbidden(access: Access): void {
     for (const topic of [...this.topics?.names() ?? []]) {
-      if (isOwnTopic(topic) || access.permissions.allows(Action.Subscribe, topic)) continue;
+      if (access.permissions.allows(Action.Subscribe, topic)) continue;
       this.subscriptions.close(topic);
       const text = `The new token does not allow the subscription to ${topic}: it has ended.`;
       this.refuse(ErrorCode.Forbidden, text, undefined);

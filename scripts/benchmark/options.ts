@@ -21,14 +21,14 @@ const DEFAULTS = {
 } as const;
 const LATENCY_SHARES = [0.25, 0.5, 0.75] as const;
 
-export const HELP = `benchmark --url ws://HOST:PORT/PATH [options]
+export const HELP = `benchmark URL [options]
 
 Measures what a WebSocket deployment carries: connections, messages per second, latency, bursts, memory, and the knee:
 the highest rate at which 99 % of the messages arrive within a bound. Says what gave out first, and what shows it.
 It produces as much load as it can. Point it only at servers of your own.
 
 Which server
-  --url URL              ws: or wss:. A host that is not loopback also needs --i-own-this-server
+  URL                    as in ws://127.0.0.1:9001/ws, or wss:. A host that is not loopback needs --i-own-this-server
   --protocol NAME        millrace (messages are published to topics and delivered to subscribers), echo (a server that
                          sends back what it gets), auto (default): millrace if the server greets like one
   --format NAME          json (default) or msgpack: how Millrace is spoken to
@@ -99,10 +99,11 @@ export function readOptions(args: readonly string[]): Options | "help" {
   const text = { type: "string" } as const;
   const list = { type: "string", multiple: true, default: [] as string[] } as const;
   const toggle = { type: "boolean", default: false } as const;
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
-      ...{ url: text, protocol: text, format: text, token: text, header: list, ca: text, insecure: toggle },
+      ...{ protocol: text, format: text, token: text, header: list, ca: text, insecure: toggle },
       ...{ pid: list, "i-own-this-server": toggle, benchmark: list, connections: text, duration: text },
       ...{ "payload-bytes": text, "topic-size": text, topic: text },
       ...{ "in-flight": text, rate: list, burst: text, "bound-ms": text, "expect-p99-ms": text },
@@ -112,7 +113,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
   if (values.help) return "help";
   const count = (name: Exclude<keyof typeof DEFAULTS, "topic">, least = 1): number =>
     whole(name, values[name], DEFAULTS[name], least);
-  const url = readUrl(values.url, values["i-own-this-server"]);
+  const url = readUrl(positionals, values["i-own-this-server"]);
   const benchmarks = readBenchmarks(values.benchmark);
   const rates = values.rate.map((rate) => positive("rate", rate));
   const expectP99Ms = optional("expect-p99-ms", values["expect-p99-ms"]);
@@ -149,16 +150,20 @@ export function readOptions(args: readonly string[]): Options | "help" {
   };
 }
 
-function readUrl(text: string | undefined, isOwn: boolean): URL {
-  if (text === undefined) throw new TypeError("--url is needed, e.g. --url ws://127.0.0.1:9001/ws");
-  if (!URL.canParse(text)) throw new RangeError(`--url ${text}: this is not a URL`);
+function readUrl([text, ...others]: readonly string[], isOwn: boolean): URL {
+  if (text === undefined || others.length > 0) {
+    throw new TypeError("exactly one URL is needed, as in ws://127.0.0.1:9001/ws");
+  }
+  if (!URL.canParse(text)) {
+    throw new RangeError(`${text}: this is not a URL; right would be ws://127.0.0.1:9001/ws`);
+  }
   const url = new URL(text);
   if (url.protocol !== "ws:" && url.protocol !== "wss:") {
-    throw new RangeError(`--url ${text}: expected ws://… or wss://…`);
+    throw new RangeError(`${text}: expected ws://… or wss://…`);
   }
   if (!isLoopback(url.hostname) && !isOwn) {
     throw new RangeError(
-      `--url ${text}: this is not a loopback address. The benchmark is heavy load: point it only at servers of your ` +
+      `${text}: this is not a loopback address. The benchmark is heavy load: point it only at servers of your ` +
         "own, and say so with --i-own-this-server",
     );
   }

@@ -266,6 +266,13 @@ function warningsOf({ throughput, latency = [], knee }: Results, { crowd, server
       "THE MACHINE'S CPUS WERE ALL BUSY: see with what, and measure again on a machine that is idle",
     );
   }
+  if (measured.includes(Limit.RateLimit)) {
+    warnings.push(
+      "A RATE LIMIT THAT THE SERVER IS SET TO WAS THE LIMIT, not what it could carry (Millrace: --message-rate and " +
+        "--byte-rate for each connection, --user-message-rate and --user-byte-rate): share the load among more " +
+        "--connections, as it will be, or raise the limit",
+    );
+  }
   const reopening = troublesText(crowd.troubles);
   if (reopening !== "") warnings.push(`between measurements not all connections could be had: ${reopening}`);
   warnings.push(

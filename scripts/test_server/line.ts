@@ -87,9 +87,9 @@ export class Line {
     return undefined;
   }
 
-  /** The next answer; undefined when none came in time or the connection is over. */
+  /** The next answer; undefined when none came in time or the connection is over or broken. */
   async hear(timeoutMs = this.#timeoutMs): Promise<Heard | undefined> {
-    await this.wire.until(() => this.waiting || this.wire.over, timeoutMs);
+    await this.wire.until(() => this.waiting || this.wire.hopeless, timeoutMs);
     return this.take();
   }
 

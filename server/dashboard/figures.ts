@@ -119,6 +119,8 @@ export class Sampler<Peer extends SlowPeer> {
   private readonly startedMs: number;
   private lastMs = 0;
   private worstLagSeconds = 0;
+  /** What was read last: while it cannot be read, that is told again. */
+  private memory = { residentBytes: 0, heapUsedBytes: 0 };
   private stopLag: (() => void) | undefined = undefined;
 
   constructor(settings: SamplerSettings<Peer>) {
@@ -146,6 +148,7 @@ export class Sampler<Peer extends SlowPeer> {
     const { identity, counters, traffic, slow, hub, connections, clock, queuedBytes, readiness } =
       this.settings;
     const process = readProcessFigures();
+    this.memory = process.memory ?? this.memory;
     const atMs = clock.now();
     const { topics, others } = traffic.take(MAX_TOPICS_NAMED);
     const figures: NodeFigures = {
@@ -159,8 +162,8 @@ export class Sampler<Peer extends SlowPeer> {
       subscriptions: hub.subscriptionCount,
       queuedBytes: queuedBytes(),
       totals: totalsOf(counters, process.userCpuSeconds + process.systemCpuSeconds),
-      residentBytes: process.residentBytes,
-      heapUsedBytes: process.heapUsedBytes,
+      residentBytes: this.memory.residentBytes,
+      heapUsedBytes: this.memory.heapUsedBytes,
       loopLagMs: this.worstLagSeconds * MS_PER_SECOND,
       slow: {
         count: slow.count,

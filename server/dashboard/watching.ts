@@ -39,6 +39,7 @@ export class Watching {
   private stopReporting: (() => void) | undefined = undefined;
   private askedUntilMs = -Infinity;
   private isListening = false;
+  private isStopped = false;
 
   constructor(settings: WatchingSettings) {
     this.settings = settings;
@@ -65,7 +66,9 @@ export class Watching {
     this.start();
   }
 
+  /** Nothing is told any more, whoever asks. */
   stop(): void {
+    this.isStopped = true;
     this.stopListening();
     this.end();
   }
@@ -86,7 +89,7 @@ export class Watching {
   }
 
   private start(): void {
-    if (this.stopReporting !== undefined) return;
+    if (this.isStopped || this.stopReporting !== undefined) return;
     const { clock, sampler } = this.settings;
     sampler.start();
     this.stopReporting = clock.every(REPORT_INTERVAL_MS, () => this.report());
@@ -100,7 +103,16 @@ export class Watching {
     this.settings.sampler.stop();
   }
 
+  /** What goes wrong here ends neither the connection that asked nor the server. */
   private report(): void {
+    try {
+      this.tell();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private tell(): void {
     const { hub, sampler, isAlone, clock, deliverHere } = this.settings;
     const isWatchedHere = hub.subscriberCount(OwnTopic.Nodes) > 0;
     if (!isWatchedHere && clock.now() >= this.askedUntilMs) return this.end();
@@ -114,14 +126,11 @@ export class Watching {
 
   /** What does not arrive is not told again: the next record is a second away. */
   private publish(topic: string, data: unknown): void {
-    const failed = (error: unknown) => {
-      if (!(error instanceof BrokerUnavailable)) this.settings.log.error({ err: error }, "figures not told");
-    };
-    try {
-      const answer = this.settings.hub.publish(topic, data);
-      if (answer instanceof Promise) answer.catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    const answer = this.settings.hub.publish(topic, data);
+    if (answer instanceof Promise) answer.catch((error: unknown) => this.failed(error));
+  }
+
+  private failed(error: unknown): void {
+    if (!(error instanceof BrokerUnavailable)) this.settings.log.error({ err: error }, "figures not told");
   }
 }

@@ -59,7 +59,10 @@ const headers = {
  */
 export function dashboardRoutes(webSocketPath: string): readonly Route[] {
   const folder = findFolder();
-  const html = readFileSync(`${folder}index.html`, "utf8").replace("{webSocketPath}", escaped(webSocketPath));
+  const html = readFileSync(`${folder}index.html`, "utf8").replace(
+    "{webSocketPath}",
+    () => escaped(webSocketPath),
+  );
   const page = answerOf("index.html", html);
   const files = new Map(OWN_FILES.map((name) => [name, answerOf(name, readFileSync(folder + name))]));
   for (const name of UPLOT_FILES) files.set(name, answerOf(name, readFileSync(findUplot(folder, name))));

@@ -237,15 +237,19 @@ function addProcess(families: Families, clock: Clock): () => void {
     () => figures.userCpuSeconds + figures.systemCpuSeconds,
   );
   families.gauge("process_start_time_seconds", "When the process started, since 1970.", () => startedSeconds);
-  families.gauge("process_resident_memory_bytes", "Resident memory.", () => figures.residentBytes);
+  families.gauge("process_resident_memory_bytes", "Resident memory.", () => figures.memory?.residentBytes);
   families.gauge("process_open_fds", "Open file descriptors.", () => figures.openFileDescriptors);
   families.gauge("process_max_fds", "How many may be open.", () => maxFds);
-  families.gauge("nodejs_heap_size_total_bytes", "Size of the heap.", () => figures.heapTotalBytes);
-  families.gauge("nodejs_heap_size_used_bytes", "Part of the heap in use.", () => figures.heapUsedBytes);
+  families.gauge("nodejs_heap_size_total_bytes", "Size of the heap.", () => figures.memory?.heapTotalBytes);
+  families.gauge(
+    "nodejs_heap_size_used_bytes",
+    "Part of the heap in use.",
+    () => figures.memory?.heapUsedBytes,
+  );
   families.gauge(
     "nodejs_external_memory_bytes",
     "Memory outside the heap that its objects hold.",
-    () => figures.externalBytes,
+    () => figures.memory?.externalBytes,
   );
   return () => {
     figures = readProcessFigures();

@@ -5,15 +5,21 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import process from "node:process";
 
-/** The use of resources at one moment. */
-export interface ProcessFigures {
-  readonly userCpuSeconds: number;
-  readonly systemCpuSeconds: number;
+/** The use of memory at one moment. */
+export interface MemoryFigures {
   readonly residentBytes: number;
   readonly heapTotalBytes: number;
   readonly heapUsedBytes: number;
   /** Memory outside the heap that objects in it hold: buffers above all. */
   readonly externalBytes: number;
+}
+
+/** The use of resources at one moment. */
+export interface ProcessFigures {
+  readonly userCpuSeconds: number;
+  readonly systemCpuSeconds: number;
+  /** Cannot be read on Linux when no file descriptor is left. */
+  readonly memory: MemoryFigures | undefined;
   /** Linux only. */
   readonly openFileDescriptors: number | undefined;
 }
@@ -23,16 +29,26 @@ const MICROSECONDS = 1e6;
 /** Reads the figures: about 10 µs, but on Linux before 6.2 more with every open descriptor. */
 export function readProcessFigures(): ProcessFigures {
   const cpu = process.cpuUsage();
-  const memory = process.memoryUsage();
   return {
     userCpuSeconds: cpu.user / MICROSECONDS,
     systemCpuSeconds: cpu.system / MICROSECONDS,
-    residentBytes: memory.rss,
-    heapTotalBytes: memory.heapTotal,
-    heapUsedBytes: memory.heapUsed,
-    externalBytes: memory.external,
+    memory: readMemory(),
     openFileDescriptors: countFileDescriptors(),
   };
+}
+
+function readMemory(): MemoryFigures | undefined {
+  try {
+    const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
+    return {
+      residentBytes: rss,
+      heapTotalBytes: heapTotal,
+      heapUsedBytes: heapUsed,
+      externalBytes: external,
+    };
+  } catch {
+    return undefined; // It opens a file of /proc: connections may have taken the last descriptor.
+  }
 }
 
 function countFileDescriptors(): number | undefined {

@@ -22,7 +22,7 @@ const CERTIFICATE = "test/fixtures/localhost.cert.pem";
 const KEY = "test/fixtures/localhost.key.pem";
 
 async function bench(url: string, ...args: string[]): Promise<Report> {
-  return await runBenchmark(readOptions(["--url", url, ...SHORT, ...args]) as Options, () => {});
+  return await runBenchmark(readOptions([url, ...SHORT, ...args]) as Options, () => {});
 }
 
 /** That a measurement has sent something, and knows where everything is. */
@@ -66,7 +66,7 @@ describe("the benchmark command", { skip }, () => {
     try {
       const chosen = ["memory", "knee"].flatMap((one) => ["--benchmark", one]);
       const run = runScript("node", "scripts/benchmark.ts", [
-        ...["--url", server.url, ...SHORT, "--duration", "0.05", ...chosen, "--json", "--expect-rate", "1e9"],
+        ...[server.url, ...SHORT, "--duration", "0.05", ...chosen, "--json", "--expect-rate", "1e9"],
       ]);
       assertEquals([await run.exitCode(), run.errorOutput()], [1, ""]);
       const report = JSON.parse(run.output.all.join("")) as Report;
@@ -89,6 +89,7 @@ describe("the benchmark command", { skip }, () => {
       assertEquals(measurement?.saturation?.limit, Limit.RateLimit);
       assertGreater(measurement?.refused ?? 0, 0);
       assertStringIncludes(report.findings.join(), "rate_limited");
+      assertStringIncludes(report.warnings.join(), "--message-rate");
     } finally {
       await server.close();
     }
@@ -127,7 +128,8 @@ describe("the benchmark command", { skip }, () => {
     const port = await freePort();
     const server = runScript("node", "test/bench/staged_server.ts", [String(port), "echo-lost"]);
     await server.output.until((all) => all.join("").includes("listening"), "the server to listen");
-    const report = await bench(`ws://127.0.0.1:${port}/`, "--benchmark", "latency", "--rate", "1000");
+    const url = `ws://127.0.0.1:${port}/`;
+    const report = await bench(url, "--protocol", "echo", "--benchmark", "latency", "--rate", "1000");
     const [measurement] = report.results.latency ?? [];
     assertEquals(measurement?.saturation?.limit, Limit.Loss);
     // It answers the first 39.
@@ -151,8 +153,8 @@ describe("the benchmark command", { skip }, () => {
 
   it("says what is wrong in one line and exits with 2", async () => {
     const port = await freePort();
-    const nobody = runScript("node", "scripts/benchmark.ts", ["--url", `ws://127.0.0.1:${port}/`]);
-    const unknown = runScript("node", "scripts/benchmark.ts", ["--url", "ws://192.0.2.1/"]);
+    const nobody = runScript("node", "scripts/benchmark.ts", [`ws://127.0.0.1:${port}/`]);
+    const unknown = runScript("node", "scripts/benchmark.ts", ["ws://192.0.2.1/"]);
     assertEquals([await nobody.exitCode(), await unknown.exitCode()], [2, 2]);
     assertStringIncludes(nobody.errorOutput(), "ECONNREFUSED");
     assertStringIncludes(unknown.errorOutput(), "--i-own-this-server");

@@ -38,7 +38,7 @@ function stage(isAlone = false) {
     deliverHere: ({ topic }: Publication) => void told.push(`here ${topic}`),
   });
   const takeTold = () => told.splice(0);
-  return { clock, hub, watching, takeTold, joinings, lines };
+  return { clock, hub, sampler, watching, takeTold, joinings, lines };
 }
 
 describe("watching", () => {
@@ -131,12 +131,29 @@ describe("watching", () => {
     assertEquals(lines.map(({ level }) => level), ["error"]);
   });
 
-  it("tells nothing once it is stopped", () => {
+  it("survives figures that cannot be had, says so, and tries again", () => {
+    const { clock, hub, sampler, watching, takeTold, lines } = stage(true);
+    const { sample } = sampler;
+    sampler.sample = () => {
+      throw new Error("broken");
+    };
+    hub.watchers = 1;
+    watching.begin();
+    clock.advance(REPORT_INTERVAL_MS);
+    assertEquals(lines.map(({ level }) => level), ["error", "error"]);
+    assertEquals(takeTold(), ["start"]);
+    sampler.sample = sample;
+    clock.advance(REPORT_INTERVAL_MS);
+    assertEquals(takeTold(), ["$nodes"]);
+  });
+
+  it("tells nothing once it is stopped, also when another node asks while the broker is being left", () => {
     const { clock, hub, watching, takeTold } = stage();
     hub.watchers = 1;
     watching.begin();
     takeTold();
     watching.stop();
+    watching.asked({ run: "other" });
     clock.advance(10 * REPORT_INTERVAL_MS);
     assertEquals(takeTold(), ["stop"]);
     assertEquals([watching.accepts("right"), watching.accepts("wrong")], [true, false]);

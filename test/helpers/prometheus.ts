@@ -63,6 +63,8 @@ export class Prometheus {
         `--config.file=${join(folder, "prometheus.yml")}`,
         `--storage.tsdb.path=${data}`,
         `--web.listen-address=127.0.0.1:${port}`,
+        // By itself it looks every five seconds whether there are targets.
+        `--scrape.discovery-reload-interval=${interval}`,
       ],
       ready: /Server is ready to receive web requests/,
     });

@@ -160,6 +160,17 @@ for (const engine of ["auto", "ts"] as const) {
       }
     });
 
+    it("sends away who goes on guessing keys where nobody needs a token", async () => {
+      const server = await fixture.start({ dashboard: true, maxErrors: 3 });
+      const guesser = await Peer.open(server.url);
+      for (const guess of [1, 2, 3]) guesser.send({ type: "auth", token: `${WRONG_KEY} ${guess}` });
+      assertEquals((await guesser.end()).code, 1008);
+      assertEquals(guesser.of("error").map(({ code }) => code), Array(3).fill("unauthorized"));
+      const without = await Peer.open((await fixture.start({ maxErrors: 3 })).url);
+      for (const guess of [1, 2, 3]) await without.ask({ type: "auth", token: `${WRONG_KEY} ${guess}` });
+      assertEquals((await without.ask(PERMITTED)).type, "echo");
+    });
+
     it("takes a key where tokens are needed, and tells users with a token nothing", async () => {
       const clock = new ManualClock();
       const server = await fixture.start(
@@ -199,6 +210,9 @@ for (const engine of ["auto", "ts"] as const) {
         }
       }
       await nextFigures(peer, clock);
+      // Each record once, although somebody has patterns that match everything.
+      await peer.ask({ type: "ping" });
+      assertEquals(figuresOf(peer).length, 2);
       await publish(server, "news", 1);
       assertEquals((await client.messages(2)).map(({ topic }) => topic), ["news", "news"]);
       const { json } = await api(server, "GET", "/api/topics");
@@ -216,6 +230,15 @@ for (const engine of ["auto", "ts"] as const) {
         const { code } = await peer.ask({ type, topic: "news", data: 1 });
         assertEquals(code, "forbidden", type);
       }
+    });
+
+    it("goes on for who shows a key again, and tells no figures twice", async () => {
+      const { server, clock } = await start();
+      const peer = await watcher(server);
+      assertEquals((await peer.ask({ type: "auth", token: KEY })).type, "ack");
+      await nextFigures(peer, clock);
+      await peer.ask({ type: "ping" });
+      assertEquals([figuresOf(peer).length, peer.of("error")], [2, []]);
     });
 
     it("is silent while nobody watches, and goes on when somebody does", async () => {

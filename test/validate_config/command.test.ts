@@ -5,7 +5,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import { answer } from "../../scripts/validate_config/command.ts";
 import { everyRule } from "../../scripts/validate_config/rules/all.ts";
 import { readHaproxy } from "../../scripts/validate_config/haproxy_tree.ts";
 import { validate } from "../../scripts/validate_config/validate.ts";
@@ -17,16 +18,31 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const bench = new Workbench();
 after(() => bench.remove());
 
-function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, ["--import", "tsx", join(root, "scripts/validate-config.ts"), ...args], {
-    cwd: root,
-    encoding: "utf8",
-  });
+function run(...args: string[]): { status: number; stdout: string; stderr: string } {
+  const { exit: status, stdout, stderr } = answer(args);
+  return { status, stdout, stderr };
 }
 
-describe("the command validate-config", {
-  skip: runtime === "node" ? false : "a process of Node: Node's run has it",
-}, () => {
+describe("the command validate-config", () => {
+  it("prints what it answers, and ends with its exit code", {
+    skip: runtime === "node" ? false : "a process of Node: Node's run has it",
+  }, () => {
+    const path = bench.write(
+      "haproxy",
+      changed(RIGHT.haproxy, [["timeout tunnel 90s", "timeout tunnel 35s"]]),
+    );
+    for (const args of [[path], [path, "--type", "apache"]]) {
+      const script = join(root, "scripts/validate-config.ts");
+      const command = ["--import", "tsx", script, ...args];
+      const { status, stdout, stderr } = spawnSync(process.execPath, command, {
+        cwd: root,
+        encoding: "utf8",
+      });
+      assertEquals({ status, stdout, stderr }, run(...args));
+      assertGreater(status ?? 0, 0);
+    }
+  });
+
   it("ends with 0 for a right file, and names the program that it has recognised", () => {
     const { status, stdout } = run(bench.write("haproxy", RIGHT.haproxy));
     assertMatch(stdout, /^haproxy, 1 file: 0 errors, 0 warnings, 1 note$/m);
