@@ -64,7 +64,7 @@ function staged(behaviour: string, protocol = "bare"): string[] {
   ];
 }
 
-describe("the measure command", { skip, concurrency: 3 }, () => {
+describe("the measure command", { skip }, () => {
   for (const contender of ["ws", ...long(["uws-bare", "bun-bare", "tcp-node", "tcp-bun", "deno-bare"])]) {
     it(`counts the echoes of ${contender}`, async () => {
       const { code, samples, text } = await measure("--workload", "echo", "--contender", contender);
