@@ -14,6 +14,7 @@ import {
   isRegression,
   type Settings,
 } from "../../bench/compare/compare.ts";
+import { runtime } from "../helpers/runtime.ts";
 import { busyLoop } from "../../bench/contenders/busy.ts";
 import { parseResults, Summary } from "../../bench/report/results.ts";
 import { bootstrapError, normalQuantile, seededRandom } from "../../bench/report/statistics.ts";
@@ -226,7 +227,8 @@ function run(
   }
 }
 
-describe("the compare command", () => {
+// It starts itself on Node, whoever runs the tests.
+describe("the compare command", { skip: runtime !== "node" }, () => {
   const before = toText([environment, ...samplesOf(plans(8), 1, 0.02)]);
   const same = toText([environment, ...samplesOf(plans(8), 2, 0.02)]);
   const slower = toText([environment, ...samplesOf(plans(8, 0.95), 3, 0.02)]);

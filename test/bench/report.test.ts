@@ -13,6 +13,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { runtime } from "../helpers/runtime.ts";
 import { fiveSentences } from "../../bench/report/answer.ts";
 import { formatBytes, formatNumber } from "../../bench/report/figures.ts";
 import { goals } from "../../bench/report/goals.ts";
@@ -362,7 +363,8 @@ describe("runs that are added", () => {
   });
 });
 
-describe("the report command", () => {
+// It starts itself on Node, whoever runs the tests.
+describe("the report command", { skip: runtime !== "node" }, () => {
   const root = fileURLToPath(new URL("../../", import.meta.url));
   const run = (...args: string[]) => {
     const { status, stderr } = spawnSync("node", ["--import", "tsx", "bench/report/main.ts", ...args], {
