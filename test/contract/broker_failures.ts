@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { afterEach, describe, it } from "node:test";
-import { assert, assertEquals, assertGreater, assertLess, assertRejects, fail } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, fail } from "@std/assert";
 import {
   type Broker,
   BrokerUnavailable,
@@ -46,6 +46,8 @@ const TIMEOUT_SECONDS = 0.5;
 /** Beyond the timeout, for a busy machine. */
 const PATIENCE_MS = 5_000;
 
+/** A shorter story tells nothing, however busy the machine. */
+const LEAST_STORY = 100;
 const ROUNDS = process.env["MILLRACE_LONG"] === undefined ? 2 : 40;
 
 export function describeFailures<S extends Server>(name: string, suite: FailureSuite<S>): void {
@@ -219,7 +221,7 @@ export function describeFailures<S extends Server>(name: string, suite: FailureS
       const acknowledged: { topic: string; place: Position; data: string }[] = [];
       let isOver = false;
       const publishers = publishing.map(async ({ broker }, who) => {
-        for (let count = 0; !isOver; count++) {
+        for (let count = 0; !isOver || acknowledged.length <= LEAST_STORY; count++) {
           const [topic, data] = [random.pick(topics), `${who} ${count}`];
           try {
             acknowledged.push({ topic, data, place: await broker.publish(topic, data) });
@@ -264,7 +266,6 @@ export function describeFailures<S extends Server>(name: string, suite: FailureS
           }
         }
       }
-      assertGreater(acknowledged.length, 100);
     });
   });
 }
