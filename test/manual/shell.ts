@@ -44,6 +44,7 @@ const PROGRAMS = new Set([
     "rm",
     "sudo",
     "systemctl",
+    "taskset",
     "systemd-analyze",
   ],
   ...[
