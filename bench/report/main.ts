@@ -18,11 +18,12 @@ import { standaloneSvg } from "./svg.ts";
 
 const HELP = `Turns the results of a benchmark into a report.
 
-npm run bench:report -- FILE [MORE...] [--evidence FILE] [--out FOLDER]
+npm run bench:report -- FILE [MORE...] [--evidence FILE] [--remarks FILE] [--out FOLDER]
 
   FILE             JSON lines, as a run writes them
   MORE             runs on the same machine, of which cells that FILE does not have are added
   --evidence FILE  where contenders spend their time, as npm run bench:profile writes it
+  --remarks FILE   what a reader has to know of how the runs were taken, a paragraph a line
   --out FOLDER     where index.html, README.md, its drawings and the raw data go;
                    bench/reports/<date>-<cpu>/ unless given
 `;
@@ -30,6 +31,7 @@ npm run bench:report -- FILE [MORE...] [--evidence FILE] [--out FOLDER]
 const WRONG_USE = 2;
 const RAW_DATA = "results.jsonl";
 const RAW_EVIDENCE = "evidence.json";
+const RAW_REMARKS = "remarks.txt";
 
 /** As in "2026-03-01-amd-epyc-7b13". */
 export function folderName({ startedAt, cpu }: Environment): string {
@@ -59,6 +61,7 @@ function main(args: readonly string[]): number {
   let files: readonly string[];
   let out: string | undefined;
   let evidenceFile: string | undefined;
+  let remarksFile: string | undefined;
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -66,6 +69,7 @@ function main(args: readonly string[]): number {
       options: {
         out: { type: "string" },
         evidence: { type: "string" },
+        remarks: { type: "string" },
         help: { type: "boolean", default: false },
       },
     });
@@ -77,6 +81,7 @@ function main(args: readonly string[]): number {
     files = positionals.map((path) => resolve(path));
     out = values.out;
     evidenceFile = values.evidence && resolve(values.evidence);
+    remarksFile = values.remarks && resolve(values.remarks);
   } catch (error) {
     console.error(`bench:report: ${(error as Error).message}\n\n${HELP}`);
     return WRONG_USE;
@@ -89,9 +94,11 @@ function main(args: readonly string[]): number {
     const evidence = evidenceFile === undefined
       ? undefined
       : JSON.parse(readFileSync(evidenceFile, "utf8")) as Evidence;
-    writeReport(makeReport(results, evidence), folder);
+    const remarks = remarksFile === undefined ? [] : readFileSync(remarksFile, "utf8").split("\n");
+    writeReport(makeReport(results, evidence, remarks.filter((line) => line !== "")), folder);
     files.forEach((file, at) => copyInto(folder, at === 0 ? RAW_DATA : `results-${at + 1}.jsonl`, file));
     if (evidenceFile !== undefined) copyInto(folder, RAW_EVIDENCE, evidenceFile);
+    if (remarksFile !== undefined) copyInto(folder, RAW_REMARKS, remarksFile);
     console.log(`${folder}: index.html, README.md, drawings and raw data`);
     return 0;
   } catch (error) {

@@ -30,7 +30,13 @@ export function parseResults(text: string, name = "results"): Results {
     else throw new RangeError(`${name}:${at + 1}: a second environment`);
   }
   if (environment === undefined) throw new RangeError(`${name}: no line of kind "environment"`);
-  return { environment, samples };
+  return { environment, samples: withoutRepeats(samples) };
+}
+
+/** Of a run that was taken twice, as after an interruption, the later one. */
+function withoutRepeats(samples: readonly Sample[]): Sample[] {
+  const key = ({ cell, contender, run }: Sample): string => `${cellKey(cell)}\n${contender}\n${run}`;
+  return [...new Map(samples.map((sample) => [key(sample), sample])).values()];
 }
 
 /**

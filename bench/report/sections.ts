@@ -18,8 +18,15 @@ import { winsSection } from "./wins.ts";
 
 const COMMIT_LENGTH = 12;
 
-/** The whole report. Without evidence for why one engine wins it says so. */
-export function makeReport(results: Results, evidence: Evidence | undefined): Report {
+/**
+ * The whole report. Without evidence for why one engine wins it says so. Remarks are paragraphs on how the runs were
+ * taken; they stand right behind the answer.
+ */
+export function makeReport(
+  results: Results,
+  evidence: Evidence | undefined,
+  remarks: readonly string[] = [],
+): Report {
   const summary = new Summary(results);
   const { startedAt, cpu, cores, commit, dirty } = results.environment;
   const state = dirty ? ", with changes that were not committed" : "";
@@ -32,6 +39,7 @@ export function makeReport(results: Results, evidence: Evidence | undefined): Re
       heading("The answer in five sentences"),
       { type: "list", isNumbered: true, items: fiveSentences(summary) },
       ...failureNote(results),
+      ...remarks.map(paragraph),
       ...headlineSection(summary),
       ...winsSection(summary),
       ...whySection(evidence),

@@ -163,6 +163,14 @@ describe("a report", () => {
   const html = toHtml(report);
   const markdown = toMarkdown(report);
 
+  it("says right behind the answer what a reader has to know of how it was measured", () => {
+    const remarked = toMarkdown(
+      makeReport(parseResults(fullResults()), undefined, ["The machine was shared."]),
+    );
+    const at = remarked.indexOf("The machine was shared.");
+    assert(at > remarked.indexOf("The answer in five sentences") && at < remarked.indexOf("## At a glance"));
+  });
+
   it("leads with the answer, and ends with how to do it again", () => {
     const titles = report.blocks.flatMap((block) => block.type === "heading" ? block.text : []);
     assertEquals(titles, [
@@ -339,6 +347,15 @@ describe("what perf prints", () => {
 
   it("is refused when there are no samples in it", () => {
     assertThrows(() => timeSharesOf("# nothing"), RangeError, "no samples");
+  });
+});
+
+describe("a run that was taken twice", () => {
+  it("counts once, as it was taken last", () => {
+    const cell: Cell = { workload: "echo", parameters: { connections: 1 } };
+    const [sample] = exact(cell, RATE, { ws: [5] }) as [Sample];
+    const { samples } = parseResults(toText([environment, sample, { ...sample, figures: { [RATE]: 7 } }]));
+    assertEquals(samples.map(({ figures }) => figures), [{ [RATE]: 7 }]);
   });
 });
 
