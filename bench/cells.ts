@@ -126,6 +126,18 @@ function* echoGrid(): Iterable<Question> {
 const CODEC_HEADLINES = ["decode 125 text masked whole many", "encode 125 text unmasked whole many"];
 const CODEC_SIZES = [0, 16, 125, KIB, 16 * KIB, 64 * KIB, KIB * KIB];
 
+/** The parts of the codec, from bench/codec/parts.ts: one size that is small and one that is not, or more where it matters. */
+const CODEC_PARTS = [
+  ...[16, 125, KIB, 16 * KIB, 64 * KIB].map((bytes) => `mask ${bytes} bytes`),
+  ...["decode", "encode"].flatMap((way) =>
+    ["ascii", "mixed"].flatMap((kind) =>
+      [125, KIB, 16 * KIB].map((bytes) => `utf8 ${way} ${kind} ${bytes} bytes`)
+    )
+  ),
+  ...["text", "binary"].flatMap((kind) => [125, 16 * KIB].map((bytes) => `prepare ${kind} ${bytes} bytes`)),
+  ...["deflate", "inflate"].flatMap((way) => [125, KIB, 16 * KIB].map((bytes) => `${way} ${bytes} bytes`)),
+];
+
 function codec(name: string, runtime: string): Parameters {
   return { name, runtime };
 }
@@ -137,6 +149,7 @@ function* codecCells(): Iterable<Question> {
       const isQuick = runtime !== "deno";
       yield ask(1, "codec", codec(name, runtime), ["codec"], isQuick ? ["codec"] : undefined);
     }
+    for (const name of CODEC_PARTS) yield ask(3, "codec", codec(name, runtime), ["codec"]);
     for (const bytes of CODEC_SIZES) {
       for (const form of ["whole", "fragmented"]) {
         yield ask(4, "codec", codec(`decode ${bytes} binary masked ${form} many`, runtime), ["codec"]);

@@ -347,7 +347,7 @@ function* cells(): Iterable<Cell> {
  */
 function runGroups(): void {
   const groups = ["decode", "encode"].flatMap((way) => SIZES.map((size) => `${way} ${size} `));
-  groups.push("mask ", "utf8 ", "flate ");
+  groups.push("mask ", "utf8 ", "prepare ", "flate ");
   const runtime = "Deno" in globalThis ? ["run", "--allow-all"] : process.execArgv;
   const behind: string[] = [];
   let cellCount = 0;
@@ -356,7 +356,9 @@ function runGroups(): void {
     const { stdout, status } = spawnSync(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     if (status !== 0) throw new Error(`${group}: exit code ${status}`);
     const lines = stdout.toString().split("\n");
-    const table = lines.filter((line) => /^(?:decode|encode|mask|utf8|deflate|inflate|choice)\b/.test(line));
+    const table = lines.filter((line) =>
+      /^(?:decode|encode|mask|utf8|prepare|deflate|inflate|choice)\b/.test(line)
+    );
     cellCount += table.length;
     behind.push(...lines.filter((line) => line.startsWith("behind:")));
     console.log(table.join("\n"));

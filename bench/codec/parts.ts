@@ -1,4 +1,4 @@
-// The parts of the codec: masking, UTF-8 and compression against what ws does in their place, and the cells that
+// The parts of the codec: masking, UTF-8, prepared frames and compression against what ws does in their place, and the cells that
 // chose the codec's own thresholds (`choice/...`), where the first contender is the plain way.
 
 import { Buffer, isUtf8 } from "node:buffer";
@@ -13,7 +13,8 @@ import {
   writeUtf8,
 } from "../../server/codec/utf8.ts";
 import { compressedLimitBytes, Deflater, Inflater } from "../../server/codec/deflate.ts";
-import { copyBytes, prepareFrame } from "../../server/codec/frame.ts";
+import { copyBytes, FIN, framePayload, prepareFrame } from "../../server/codec/frame.ts";
+import { Opcode } from "../../server/codec/opcode.ts";
 import { assertBytes, type Cell, type Contender } from "./table.ts";
 import { rivals } from "./rivals.ts";
 
@@ -58,7 +59,7 @@ function* maskCells(): Iterable<Cell> {
   for (const size of SIZES) {
     const ours = maskContender("ours", size, (bytes) => applyMask(bytes, 0, bytes.length, KEY));
     const theirs = rivals.map((ws) => maskContender(ws.name, size, (bytes) => ws.unmask(bytes, KEY_BYTES)));
-    yield { name: `mask ${size}`, messages: 1, contenders: [ours, ...theirs] };
+    yield { name: `mask ${size} bytes`, messages: 1, contenders: [ours, ...theirs] };
   }
   for (const size of [12, 16, 24, 32, 64]) {
     const plain = maskContender("plain", size, (bytes) => maskPlain(bytes, 0, bytes.length, KEY));
@@ -74,19 +75,20 @@ function* utf8Cells(): Iterable<Cell> {
       const bytes = Buffer.from(text);
       const same = (result: string | undefined) => result === text;
       const decode = () => decodeText(bytes, 0, bytes.length, asciiBits(bytes, 0, bytes.length));
-      const theirs = rivals.slice(0, 1).map((ws) => {
+      const validated = rivals.slice(0, 1).map((ws) => {
         return contender(ws.name, () => ws.isValidUTF8(bytes) ? bytes.toString() : undefined, same);
       });
       yield {
-        name: `utf8 decode ${kind} ${size}`,
+        name: `utf8 decode ${kind} ${size} bytes`,
         messages: 1,
-        contenders: [contender("ours", decode, same), ...theirs],
+        contenders: [contender("ours", decode, same), ...validated],
       };
       const target = Buffer.alloc(bytes.length * 3 + 8);
       const whole = (length: number) => target.subarray(0, length).equals(bytes);
       const ours = contender("ours", () => writeUtf8(target, 0, text), whole);
-      const buffer = contender("ws (Buffer.from)", () => Buffer.from(text), (made) => made.equals(bytes));
-      yield { name: `utf8 encode ${kind} ${size}`, messages: 1, contenders: [ours, buffer] };
+      // ws's Sender encodes with Buffer.from.
+      const theirs = contender("ws", () => Buffer.from(text), (made) => made.equals(bytes));
+      yield { name: `utf8 encode ${kind} ${size} bytes`, messages: 1, contenders: [ours, theirs] };
     }
   }
 }
@@ -120,6 +122,29 @@ function* utf8Choices(): Iterable<Cell> {
   }
 }
 
+/** What ws's users send to many: the list of its `Sender.frame`, which refers to the payload where ours copies it. */
+function* preparedCells(): Iterable<Cell> {
+  for (const size of SIZES) {
+    const bytes = letters(size);
+    const text = bytes.toString();
+    const kinds = [["text", text, Opcode.Text], ["binary", bytes, Opcode.Binary]] as const;
+    for (const [kind, message, opcode] of kinds) {
+      const expected = framePayload(FIN | opcode, bytes);
+      const isExpected = (made: Uint8Array) => Buffer.compare(made, expected) === 0;
+      const options = { fin: true, opcode, mask: false, readOnly: true, rsv1: false };
+      const ours = contender("ours", () => prepareFrame(message), isExpected);
+      const theirs = rivals.slice(0, 1).map((ws) =>
+        contender(
+          ws.name,
+          () => ws.Sender.frame(typeof message === "string" ? Buffer.from(message) : message, options),
+          (parts) => isExpected(Buffer.concat(parts)),
+        )
+      );
+      yield { name: `prepare ${kind} ${size} bytes`, messages: 1, contenders: [ours, ...theirs] };
+    }
+  }
+}
+
 const RECORD = JSON.stringify({
   type: "message",
   topic: "a.b",
@@ -148,7 +173,7 @@ function* deflateCells(): Iterable<Cell> {
       streamed(payload, roundTrip),
     ];
     yield {
-      name: `deflate ${size}`,
+      name: `deflate ${size} bytes`,
       messages: 1,
       contenders: [...contenders, oneShot],
     };
@@ -159,7 +184,7 @@ function* deflateCells(): Iterable<Cell> {
     };
     const theirs = rivals.slice(0, 1).map((ws) => wsInflate(ws, packed, size));
     yield {
-      name: `inflate ${size}`,
+      name: `inflate ${size} bytes`,
       messages: 1,
       contenders: [contender("ours", unpack, (length) => length === size), ...theirs],
     };
@@ -250,7 +275,7 @@ function asynchronous(
 
 /** All cells whose name contains the filter. */
 export function* partCells(filter: string, choices: boolean): Iterable<Cell> {
-  for (const cells of [maskCells(), utf8Cells(), utf8Choices(), deflateCells()]) {
+  for (const cells of [maskCells(), utf8Cells(), utf8Choices(), preparedCells(), deflateCells()]) {
     for (const cell of cells) {
       if (cell.name.includes(filter) && (choices || !cell.name.startsWith("choice/"))) yield cell;
     }

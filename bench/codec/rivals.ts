@@ -33,7 +33,11 @@ interface WsDeflate {
 export interface Ws {
   readonly name: string;
   readonly Receiver: new (options: object) => WsReceiver;
-  readonly Sender: new (socket: WsSocket, extensions: object) => WsSender;
+  readonly Sender: {
+    new (socket: WsSocket, extensions: object): WsSender;
+    /** The pieces of one frame. */
+    frame(data: Uint8Array, options: object): Uint8Array[];
+  };
   readonly PerMessageDeflate: new (options: object) => WsDeflate;
   readonly unmask: (bytes: Uint8Array, mask: Uint8Array) => void;
   readonly isValidUTF8: (bytes: Uint8Array) => boolean;

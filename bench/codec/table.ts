@@ -23,6 +23,8 @@ export interface Cell {
 
 export interface TableOptions {
   readonly rounds: number;
+  /** How long each contender runs before anything is timed, in milliseconds. */
+  readonly warmUpMs: number;
   /** Processor time per contender and round, in milliseconds. */
   readonly sampleMs: number;
   /** Only cells whose name contains this. */
@@ -61,9 +63,9 @@ function best(figures: Row["figures"]): number {
 /** Small batches: a run may handle a whole chunk of messages already. */
 const SAMPLING = { gc: false, batch_samples: 128 };
 
-async function runCell(cell: Cell, { rounds, sampleMs }: TableOptions): Promise<Row> {
+async function runCell(cell: Cell, { rounds, sampleMs, warmUpMs }: TableOptions): Promise<Row> {
   for (const contender of cell.contenders) await contender.check();
-  for (const contender of cell.contenders) await warmUp(contender, sampleMs);
+  for (const contender of cell.contenders) await warmUp(contender, warmUpMs);
   const samples = cell.contenders.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (let index = 0; index < cell.contenders.length; index++) {
@@ -77,6 +79,9 @@ async function runCell(cell: Cell, { rounds, sampleMs }: TableOptions): Promise<
   const figures = cell.contenders.map(({ name }, at) => ({ name, nanoseconds: median(samples[at] ?? []) }));
   return { cell: cell.name, figures };
 }
+
+/** With a twentieth of it, ws's Sender was timed before V8 had compiled it: three to seven times as slow. */
+const WARM_UP_MS = 100;
 
 /** Runs until the compilers have had their chance. */
 async function warmUp({ run }: Contender, milliseconds: number): Promise<void> {
@@ -108,7 +113,7 @@ export function readOptions(): TableOptions {
   const filter = process.argv.find((argument) => argument.startsWith("--cell="))?.slice("--cell=".length) ??
     "";
   const json = process.argv.includes("--json");
-  return { rounds: quick ? 3 : 5, sampleMs: quick ? 5 : 100, filter, quick, json };
+  return { rounds: quick ? 3 : 5, warmUpMs: WARM_UP_MS, sampleMs: quick ? 5 : 100, filter, quick, json };
 }
 
 /** Throws unless two arrays of bytes are the same. */

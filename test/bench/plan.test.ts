@@ -143,6 +143,20 @@ describe("the questions", () => {
     assertEquals(unknown, []);
   });
 
+  it("ask for every part of the codec on every runtime", () => {
+    const asked = questions.filter(({ cell }) => cell.workload === "codec").map(({ cell }) =>
+      cell.parameters
+    );
+    for (const runtime of ["node", "bun", "deno"]) {
+      const names = asked.filter((parameters) => parameters["runtime"] === runtime).map(({ name }) =>
+        String(name)
+      );
+      for (const part of ["decode", "encode", "mask", "utf8", "deflate", "inflate", "prepare"]) {
+        assert(names.some((name) => name.startsWith(part)), `${part} on ${runtime}`);
+      }
+    }
+  });
+
   it("have headlines that are among what --full asks", () => {
     for (const { cell, contenders, quick = [] } of questions) {
       assert(quick.every((name) => contenders.includes(name)), cellKey(cell));

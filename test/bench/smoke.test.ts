@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
 import { assertEquals, assertGreater } from "@std/assert";
+import { partCells } from "../../bench/codec/parts.ts";
 import { takeCodecSamples } from "../../bench/codec_run.ts";
 import { builtIn, contenderNamed } from "../../bench/contenders.ts";
 import type { Contender } from "../../bench/contender.ts";
@@ -120,5 +121,12 @@ describe("the benchmark's other workloads", { concurrency: AT_ONCE }, () => {
     const samples = await takeCodecSamples({ workload: "codec", parameters: { name, runtime: "node" } }, 1);
     assertEquals(samples.map(({ contender }) => contender).slice(0, 2), ["codec", "ws"]);
     assertEquals(samples.flatMap(({ failures }) => failures), []);
+  });
+
+  it("codec's parts and what they are compared with give the right output", { skip }, async () => {
+    const cells = [...partCells("125 bytes", false)];
+    const parts = [...new Set(cells.map(({ name }) => name.split(" ")[0]))];
+    assertEquals(parts, ["mask", "utf8", "prepare", "deflate", "inflate"]);
+    for (const { contenders } of cells) for (const contender of contenders) await contender.check();
   });
 });
