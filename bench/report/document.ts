@@ -8,6 +8,8 @@ export interface Table {
   readonly caption: string;
   readonly columns: readonly { readonly title: string; readonly isNumeric?: boolean }[];
   readonly rows: readonly (readonly string[])[];
+  /** For those who doubt: everybody else passes by its caption. */
+  readonly isFolded?: boolean;
 }
 
 /** A drawing with the same figures as text. */
@@ -48,6 +50,11 @@ export const code = (text: string): Block => ({ type: "code", text });
 /** A table block; columns whose title begins with `#` are numeric. */
 export function tableBlock(caption: string, titles: readonly string[], rows: Table["rows"]): Block {
   return { type: "table", table: table(caption, titles, rows) };
+}
+
+/** A table block that shows its caption until it is opened. */
+export function foldedTable(caption: string, titles: readonly string[], rows: Table["rows"]): Block {
+  return { type: "table", table: { ...table(caption, titles, rows), isFolded: true } };
 }
 
 /** A table; columns whose title begins with `#` are numeric. */

@@ -81,7 +81,7 @@ function toBlock(block: Block): string {
       return block.isNumbered ? `<ol class="answer">\n${items}\n</ol>` : `<ul>\n${items}\n</ul>`;
     }
     case "table":
-      return toTable(block.table);
+      return block.table.isFolded ? folded(inline(block.table.caption), block.table) : toTable(block.table);
     case "charts":
       return `<div class="charts">\n${block.charts.map(toFigure).join("\n")}\n</div>`;
   }
@@ -92,10 +92,12 @@ function toFigure(chart: Chart): string {
 <h3>${inline(chart.title)}</h3>
 ${inlineSvg(chart)}
 <figcaption><p>${inline(chart.description)}</p></figcaption>
-<details><summary>The figures as a table</summary>
-${toTable(chart.table)}
-</details>
+${folded("The figures as a table", chart.table)}
 </figure>`;
+}
+
+function folded(summary: string, table: Table): string {
+  return `<details><summary>${summary}</summary>\n${toTable(table)}\n</details>`;
 }
 
 /** Tables wider than a phone scroll by themselves, also with the keyboard. */

@@ -24,7 +24,9 @@ function toBlock(block: Block): string {
         "\n",
       );
     case "table":
-      return toTable(block.table);
+      return block.table.isFolded
+        ? `<details><summary>${plain(block.table.caption)}</summary>\n\n${toTable(block.table)}\n\n</details>`
+        : toTable(block.table);
     case "charts":
       return block.charts.map(toFigure).join("\n\n");
   }

@@ -34,6 +34,8 @@ const KNOWN: Readonly<Record<string, ContenderNote>> = {
   "tcp-node": { label: "raw TCP on Node", kind: "ceiling" },
   "tcp-bun": { label: "raw TCP on Bun", kind: "ceiling" },
   "codec": { label: "our codec", kind: "ours" },
+  "stream": { label: "zlib stream", kind: "other" },
+  "one-shot": { label: "zlib in one call", kind: "other" },
 };
 
 /** What each kind is called in a table. */

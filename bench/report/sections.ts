@@ -5,6 +5,7 @@
 import type { Evidence } from "../profile/evidence.ts";
 import { fiveSentences } from "./answer.ts";
 import { choiceSection } from "./choice.ts";
+import { codecSection } from "./codec.ts";
 import { heading, paragraph, type Report, tableBlock } from "./document.ts";
 import type { Block } from "./document.ts";
 import { headlineSection, latencySection, memorySection, serverSection, stormSection } from "./exhibits.ts";
@@ -13,6 +14,7 @@ import { goals } from "./goals.ts";
 import { methodSection } from "./method.ts";
 import { Summary } from "./results.ts";
 import type { Results } from "./results.ts";
+import { throughputSection } from "./throughput.ts";
 import { whySection } from "./why.ts";
 import { winsSection } from "./wins.ts";
 
@@ -47,8 +49,10 @@ export function makeReport(
       ...latencySection(summary),
       ...stormSection(summary),
       ...serverSection(summary),
+      ...codecSection(summary),
       ...choiceSection(summary),
       ...goalSection(summary),
+      ...throughputSection(summary),
       ...methodSection(summary),
     ],
   };

@@ -14,6 +14,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { runtime } from "../helpers/runtime.ts";
+import { codecSection } from "../../bench/report/codec.ts";
+import type { Chart } from "../../bench/report/document.ts";
 import { fiveSentences } from "../../bench/report/answer.ts";
 import { formatBytes, formatNumber } from "../../bench/report/figures.ts";
 import { goals } from "../../bench/report/goals.ts";
@@ -26,6 +28,7 @@ import { topSelfTimes } from "../../bench/profile/self_time.ts";
 import { parseResults, standingOf, Summary, withAdded } from "../../bench/report/results.ts";
 import { makeReport } from "../../bench/report/sections.ts";
 import { spreadOf } from "../../bench/report/statistics.ts";
+import { throughputSection } from "../../bench/report/throughput.ts";
 import type { Cell, Environment, Sample } from "../../bench/result.ts";
 import { environment, fullResults, type Plan, samplesOf, toText } from "./report_data.ts";
 
@@ -145,6 +148,68 @@ describe("what is reached for", () => {
   });
 });
 
+describe("the codec alone", () => {
+  const coding = (name: string, ours: number, theirs: number): Sample[] =>
+    exact({ workload: "codec", parameters: { name, runtime: "bun" } }, "nsPerMessage", {
+      codec: [ours, ours, ours],
+      ws: [theirs, theirs, theirs],
+      "one-shot": [3 * ours, 3 * ours, 3 * ours],
+    });
+  const chart = () => {
+    const samples = [
+      ...coding("mask 16384 bytes", 1000, 500),
+      ...coding("mask 125 bytes", 10, 40),
+      ...coding("inflate 1024 bytes", 100, 300),
+    ];
+    const blocks = codecSection(summaryOf(...samples));
+    const drawn = blocks.flatMap((block) => block.type === "charts" ? block.charts : []);
+    assertEquals(drawn.length, 1);
+    return drawn[0] as Chart;
+  };
+
+  it("is told by runtime, in how many times as long the others take, faster or not", () => {
+    const { id, table } = chart();
+    assertEquals(id, "codec-bun");
+    assertEquals(table.rows.map(([name, , ws, others]) => [name, ws, others]), [
+      ["mask 16384 bytes", "0.50\u00a0× (0.50 to 0.50)", "zlib in one call 3.00\u00a0×"],
+      ["mask 125 bytes", "4.00\u00a0× (4.00 to 4.00)", "zlib in one call 3.00\u00a0×"],
+      ["inflate 1024 bytes", "3.00\u00a0× (3.00 to 3.00)", "zlib in one call 3.00\u00a0×"],
+    ]);
+  });
+
+  it("draws each kind of cell once, at the size that is nearest to the longest short frame", () => {
+    const { svg } = chart();
+    assertEquals([...svg.matchAll(/>((?:mask|inflate) \d+ bytes)</g)].map(([, label]) => label), [
+      "inflate 1024 bytes",
+      "mask 125 bytes",
+    ]);
+  });
+});
+
+describe("throughput in every cell", () => {
+  const blocks = throughputSection(summaryOf(
+    ...exact(echo, RATE, { "engine-ts-node": [600e3, 600e3, 600e3], "uws-bare": [500e3, 500e3, 500e3] }),
+    ...exact({ ...echo, parameters: { ...echo.parameters, tls: true } }, RATE, { ws: [2e3, 2e3, 2e3] }),
+  ));
+  const tables = blocks.flatMap((block) => block.type === "table" ? block.table : []);
+
+  it("has the grid of plain echoes, with who is ahead", () => {
+    const [grid] = tables;
+    assertEquals(grid?.columns.map(({ title }) => title), ["echo", "Node, 8 in flight", "Bun, 8 in flight"]);
+    assertEquals(grid?.rows, [["128 B, 64 connections", "1.20\u00a0× ahead", ""]]);
+  });
+
+  it("lists all contenders with all cells behind a fold", () => {
+    const [, every] = tables;
+    assertEquals(every?.isFolded, true);
+    assertEquals(every?.rows.map(([cell, contender, rate]) => [cell, contender, rate]), [
+      ["echo, 128 B, 64 connections, 8 in flight", "ts engine on Node", "600 (600 to 600)"],
+      ["echo, 128 B, 64 connections, 8 in flight", "bare uWebSockets.js", "500 (500 to 500)"],
+      ["echo, 128 B, 64 connections, 8 in flight, TLS", "ws on Node", "2.00 (2.00 to 2.00)"],
+    ]);
+  });
+});
+
 const evidence: Evidence = {
   ...{ command: "npm run bench:profile --", commit: "0123abc", connections: 64, payloadBytes: 128 },
   observations: [{
@@ -182,8 +247,10 @@ describe("a report", () => {
       "Latency",
       "Connection storms",
       "What the whole server costs",
+      "The codec alone",
       "What to choose",
       "What we reached for",
+      "Throughput in every cell",
       "Method",
       "Samples that failed",
       "What was not run",

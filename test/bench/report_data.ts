@@ -175,7 +175,7 @@ export function fullPlans(): Plan[] {
       truth: { "server-uws": 1.5e6, "server-ts-node": 1.2e6 },
     })),
     ...["decode 16 text masked whole many", "encode 1024 text unmasked whole one"].map((name): Plan => ({
-      cell: { workload: "codec", parameters: { name } },
+      cell: { workload: "codec", parameters: { name, runtime: "node" } },
       figure: "nsPerMessage",
       truth: { "codec": 40, "ws": 310 },
     })),
