@@ -42,6 +42,8 @@ npm run bench -- --full       everything; takes hours, and can be resumed
   --runs N              samples per cell and contender; default ${FULL_RUNS}, without --full ${QUICK_RUNS}
   --seconds S           the measured window; --warmup-seconds S goes before it
   --load bun|node       what runs the load generator; bun is cheaper
+  --load-processes N    that share the connections of echo, rooms and storms, each on a core of its own; default 1.
+                        For machines of three cores and more, where samples say that the load was the limit
   --plan                prints what would be run, and stops
 `;
 
@@ -69,6 +71,7 @@ function parseOptions(args: string[]): Options | "help" {
       seconds: { type: "string" },
       "warmup-seconds": { type: "string" },
       load: { type: "string", default: "bun" },
+      "load-processes": { type: "string", default: "1" },
       plan: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -100,6 +103,7 @@ function parseOptions(args: string[]): Options | "help" {
       warmupSeconds: positive("warmup-seconds", values["warmup-seconds"] ?? (full ? "0.5" : "0.4")),
       seconds: positive("seconds", values.seconds ?? (full ? "1" : "0.8")),
       load: values.load,
+      loadProcesses: Math.ceil(positive("load-processes", values["load-processes"])),
     },
     file: values.resume ?? values.out ?? defaultFile(),
     resume: values.resume !== undefined,

@@ -61,7 +61,7 @@ function packageVersion(name: string): string {
   }
 }
 
-function settingsOf({ load, seconds, warmupSeconds }: RunOptions): Record<string, string> {
+function settingsOf({ load, loadProcesses = 1, seconds, warmupSeconds }: RunOptions): Record<string, string> {
   const mebibytes = (bytes: number): string => `${bytes / 2 ** 20} MiB`;
   return {
     "message limit": mebibytes(MAX_MESSAGE_BYTES),
@@ -81,7 +81,11 @@ function settingsOf({ load, seconds, warmupSeconds }: RunOptions): Record<string
       ? "server on core 0, load generator (and Redis) on core 1"
       : "none: a single core, or no taskset",
     "windows": `${warmupSeconds} s warm-up, ${seconds} s measured, a fresh server process each`,
-    "load generator": `${load}, one process; its CPU time is in every sample`,
+    "load generator":
+      `${load}, ${
+        loadProcesses === 1 ? "one process" : `${loadProcesses} processes for echo, rooms and storms`
+      }; ` +
+      "its CPU time is in every sample",
     "latency": "from the intended send time; capacity from a closed loop of 0.5 s in the same run",
     "idle memory":
       "resident set between a fifth of the connections and all, after two garbage collections each",

@@ -38,6 +38,7 @@ node --import tsx bench/measure.ts --workload echo --contender bun-bare --conten
   --whole-message               --payload-bytes is the whole message that arrives: millrace contenders get so much
                                 less data that their fields and data together come to it (a byte or two more or less)
   --load bun|node               what runs the load generator; bun is cheaper
+  --load-processes 1            processes that share the connections of echo, rooms and storm, each on a core of its own
   --json FILE                   the environment, every sample and the summaries, as JSON lines
 `;
 
@@ -67,6 +68,7 @@ function parseOptions(args: string[]): Options | "help" {
       binary: { type: "boolean", default: false },
       "whole-message": { type: "boolean", default: false },
       load: { type: "string", default: "bun" },
+      "load-processes": { type: "string", default: "1" },
       json: { type: "string" },
       help: { type: "boolean", default: false },
     },
@@ -103,6 +105,7 @@ function parseOptions(args: string[]): Options | "help" {
       warmupSeconds: positive("warmup-seconds", values["warmup-seconds"]),
       seconds: positive("seconds", values.seconds),
       load: values.load,
+      loadProcesses: count("load-processes", values["load-processes"]),
     },
   };
 }

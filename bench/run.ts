@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly warmupSeconds: number;
   readonly seconds: number;
   readonly load: "bun" | "node";
+  /** Processes that share the load, each on a core of its own from {@link LOAD_CORE} on; 1 unless given. */
+  readonly loadProcesses?: number;
 }
 
 /** What a server must be for a cell. */
@@ -88,6 +90,7 @@ export function jobOf(
     warmupSeconds: options.warmupSeconds,
     ...rest,
     payloadBytes: payloadBytesOf(cell, server),
+    cores: Array.from({ length: options.loadProcesses ?? 1 }, (_, at) => LOAD_CORE + at),
     seconds: typeof seconds === "number" ? seconds : options.seconds,
     deflate: deflate === "on",
     ...(typeof subscribers === "number" && { connections: subscribers }),

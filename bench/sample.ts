@@ -67,7 +67,8 @@ export function toSample(
   if (window !== undefined) {
     Object.assign(figures, windowFigures(window));
     const { serverShare = 0, loadShare = 0 } = figures;
-    loadIsLimit = loadShare >= BUSY_SHARE && serverShare < BUSY_SHARE;
+    const { loadProcesses = 1 } = window;
+    loadIsLimit = loadShare >= BUSY_SHARE * loadProcesses && serverShare < BUSY_SHARE;
     if (window.serverCpuSeconds === 0) failures.push("the server used no CPU time in the window");
   }
   if (throughput !== undefined) {

@@ -39,6 +39,13 @@ export interface Job {
   serverPid: number;
   /** Whether SIGUSR2, if the server handles it, asks for a garbage collection; to others it may mean anything. */
   collects: boolean;
+  /**
+   * A process for each, which share the connections of echo, rooms and storm: more than one where one cannot keep the
+   * server busy. The generator is on the first already.
+   */
+  cores: readonly number[];
+  /** The index of the first connection: others have those before. */
+  firstIndex: number;
   warmupSeconds: number;
   /** Length of the measured window. */
   seconds: number;
@@ -73,6 +80,8 @@ export type JobServer = Pick<Job, "protocol" | "url" | "serverPid" | "collects">
 
 /** A job but for what a caller says: a little of everything. */
 export const defaultJob: Omit<Job, "workload" | keyof JobServer> = {
+  cores: [],
+  firstIndex: 0,
   warmupSeconds: 1,
   seconds: 4,
   connections: 64,
@@ -96,7 +105,10 @@ export interface Window {
   seconds: number;
   /** User and system time of the server process, all threads, in steps of 10 ms. */
   serverCpuSeconds: number;
+  /** Of all its processes together. */
   loadCpuSeconds: number;
+  /** 1 unless said. */
+  loadProcesses?: number;
 }
 
 /** Figures of the measured window, for echo, fan-out and rooms. */

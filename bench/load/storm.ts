@@ -7,8 +7,9 @@ import type { Owner } from "./connection.ts";
 import type { Failures } from "./failures.ts";
 import type { Job, Storm } from "./job.ts";
 import { readClocks, windowOf } from "./throughput.ts";
+import type { Together } from "./work.ts";
 
-export async function runStorm(job: Job, failures: Failures): Promise<Storm> {
+export async function runStorm(job: Job, failures: Failures, together: Together): Promise<Storm> {
   const owner: Owner = { progressed() {}, inspect() {}, failed: (reason) => failures.add(reason) };
   let handshakes = 0;
   let running = true;
@@ -20,6 +21,7 @@ export async function runStorm(job: Job, failures: Failures): Promise<Storm> {
       handshakes++;
     }
   };
+  await failures.unless(together());
   const shaking = Array.from(
     { length: job.inFlight },
     () => shake().catch((error: unknown) => failures.add(`a handshake failed: ${(error as Error).message}`)),

@@ -9,10 +9,12 @@ import { runLatency } from "./latency.ts";
 import { runStorm } from "./storm.ts";
 import { runThroughput } from "./throughput.ts";
 
-async function work(job: Job, failures: Failures): Promise<Partial<Outcome>> {
+async function work(job: Job, failures: Failures, together: Together): Promise<Partial<Outcome>> {
   switch (job.workload) {
     case "echo":
-      return { throughput: await runThroughput(job, new EchoTraffic(job, failures), undefined, failures) };
+      return {
+        throughput: await runThroughput(job, new EchoTraffic(job, failures), undefined, failures, together),
+      };
     case "fanout": {
       const traffic = new FanoutTraffic(job, failures);
       return { throughput: await runThroughput(job, traffic, () => TOPIC, failures) };
@@ -20,7 +22,7 @@ async function work(job: Job, failures: Failures): Promise<Partial<Outcome>> {
     case "rooms": {
       const topicOf = (index: number) => roomTopic(index, job);
       const traffic = new FanoutTraffic(job, failures);
-      return { throughput: await runThroughput(job, traffic, topicOf, failures) };
+      return { throughput: await runThroughput(job, traffic, topicOf, failures, together) };
     }
     case "latency":
       return { latency: await runLatency(job, failures) };
@@ -29,15 +31,18 @@ async function work(job: Job, failures: Failures): Promise<Partial<Outcome>> {
     case "churn":
       return { churn: await runChurn(job, failures) };
     case "storm":
-      return { storm: await runStorm(job, failures) };
+      return { storm: await runStorm(job, failures, together) };
   }
 }
 
-/** Does a job. Never rejects: what went wrong is in the outcome. */
-export async function run(job: Job): Promise<Outcome> {
+/** Resolves when everybody who shares the work is ready to begin. */
+export type Together = () => Promise<void>;
+
+/** Does a job, or a share of one. Never rejects: what went wrong is in the outcome. */
+export async function run(job: Job, together: Together = () => Promise.resolve()): Promise<Outcome> {
   const failures = new Failures();
   try {
-    return { failures: failures.reasons, ...await work(job, failures) };
+    return { failures: failures.reasons, ...await work(job, failures, together) };
   } catch (error) {
     if (!(error instanceof RunBroken)) failures.add(`the load generator failed: ${(error as Error).message}`);
     return { failures: failures.reasons };

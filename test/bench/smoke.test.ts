@@ -116,6 +116,27 @@ describe("the benchmark's other workloads", { concurrency: AT_ONCE }, () => {
     assertEquals(failures, []);
   });
 
+  for (
+    const one of [
+      cell("echo"),
+      cell("rooms", { connections: 12, roomSize: 4 }),
+      cell("storm", { handshakes: 5 }),
+    ]
+  ) {
+    for (const load of ["bun", "node"] as const) {
+      it(`${one.workload} has its load from several processes of ${load}`, { skip }, async () => {
+        const engine = contenderNamed("engine-ts-bun");
+        const { failures, figures } = await takeSample(one, engine, 1, {
+          ...COUNTED,
+          load,
+          loadProcesses: 3,
+        });
+        assertEquals(failures, []);
+        assertGreater(figures["messagesPerSecond"] ?? figures["handshakesPerSecond"] ?? 0, 0);
+      });
+    }
+  }
+
   it("codec compares ours with ws", { skip }, async () => {
     const name = "decode 125 text masked whole many";
     const samples = await takeCodecSamples({ workload: "codec", parameters: { name, runtime: "node" } }, 1);
