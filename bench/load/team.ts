@@ -15,11 +15,6 @@ const SHARED: readonly Workload[] = ["echo", "rooms", "storm"];
 const GO = "go";
 const READY = "ready";
 
-/** What a member is told as its only argument. */
-export interface Membership {
-  readonly part: Job;
-}
-
 /** The shares of a job, at most one for each core, which together are the job. A room is in one share. */
 export function sharesOf(job: Job): Job[] {
   if (!SHARED.includes(job.workload)) return [job];
@@ -28,14 +23,10 @@ export function sharesOf(job: Job): Job[] {
   const total = isStorm ? job.inFlight : job.connections;
   const units = Math.ceil(total / unit);
   const size = Math.max(1, Math.min(job.cores.length, units));
+  const edge = (at: number): number => Math.min(total, Math.round(units * at / size) * unit);
   return Array.from({ length: size }, (_, at): Job => {
-    const [from, to] = [at, at + 1].map((edge) =>
-      Math.min(total, Math.round(units * edge / size) * unit)
-    ) as [
-      number,
-      number,
-    ];
-    const share = isStorm ? { inFlight: to - from } : { connections: to - from, firstIndex: from };
+    const [from, count] = [edge(at), edge(at + 1) - edge(at)];
+    const share = isStorm ? { inFlight: count } : { connections: count, firstIndex: from };
     return { ...job, cores: job.cores.slice(at, at + 1), ...share };
   });
 }
@@ -44,18 +35,16 @@ export function sharesOf(job: Job): Job[] {
 export async function lead(job: Job): Promise<Outcome> {
   const [own, ...others] = sharesOf(job) as [Job, ...Job[]]; // there is at least one
   const members = others.map(startMember);
-  try {
-    const outcomes = await Promise.all([
-      run(own, async () => {
-        await Promise.all(members.map(({ ready }) => ready));
-        for (const { child } of members) child.send(GO);
-      }),
-      ...members.map(({ outcome }) => outcome),
-    ]);
-    return addUp(outcomes);
-  } finally {
-    for (const { child } of members) child.kill("SIGKILL");
-  }
+  const outcome = await run(own, async () => {
+    await Promise.all(members.map(({ ready }) => ready));
+    for (const { child } of members) child.send(GO);
+  });
+  // Of a leader who failed before the beginning the others would wait for ever.
+  const outcomes = outcome.failures.length > 0
+    ? [outcome]
+    : [outcome, ...await Promise.all(members.map((member) => member.outcome))];
+  for (const { child } of members) child.kill("SIGKILL");
+  return addUp(outcomes);
 }
 
 interface Member {
@@ -66,8 +55,7 @@ interface Member {
 }
 
 function startMember(part: Job): Member {
-  const membership: Membership = { part };
-  const child = fork(fileURLToPath(new URL("./main.ts", import.meta.url)), [JSON.stringify(membership)]);
+  const child = fork(fileURLToPath(new URL("./main.ts", import.meta.url)), [JSON.stringify(part)]);
   const outcome = new Promise<Outcome>((resolve) => {
     child.on("message", (message) => message !== READY && resolve(message as Outcome));
     child.once("error", ({ message }) => resolve({ failures: [`a load process failed: ${message}`] }));
@@ -81,8 +69,8 @@ function startMember(part: Job): Member {
   return { child, ready, outcome };
 }
 
-/** What a member does with its part. */
-export async function follow({ part }: Membership): Promise<void> {
+/** Does a part of a job in step with the leader, and tells him the outcome. */
+export async function follow(part: Job): Promise<void> {
   process.once("disconnect", () => process.exit(1));
   // A core that the machine does not have leaves it on the leader's.
   spawnSync("taskset", ["-apc", String(part.cores[0]), String(process.pid)]);
@@ -101,6 +89,7 @@ function addUp(outcomes: readonly Outcome[]): Outcome {
   const throughputs = outcomes.flatMap(({ throughput }) => throughput ?? []);
   const storms = outcomes.flatMap(({ storm }) => storm ?? []);
   return {
+    ...first,
     failures,
     ...first?.throughput && {
       throughput: {

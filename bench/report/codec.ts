@@ -1,7 +1,6 @@
 /**
  * The codec alone against what `ws` does in its place, runtime by runtime. It must never know a server.
  */
-import { CODEC } from "../codec_run.ts";
 import type { Cell } from "../result.ts";
 import { ratioChart } from "./chart.ts";
 import { type Block, type Chart, chartsOr, heading, paragraph, table } from "./document.ts";
@@ -9,6 +8,8 @@ import { formatNumber, formatRatio, formatRatioSpread } from "./figures.ts";
 import { standingOf, type Summary } from "./results.ts";
 import { noteOf } from "./roster.ts";
 
+/** As in the samples. */
+const OURS = "codec";
 const RIVAL = "ws";
 const NANOSECONDS = "nsPerMessage";
 /** Of each kind of cell, the one whose size is nearest to this is drawn: the longest payload of a short header. */
@@ -17,7 +18,7 @@ const DRAWN_BYTES = 125;
 /** A chart and a table for each runtime. */
 export function codecSection(summary: Summary): Block[] {
   const cells = summary.cellsWhere("codec").filter((cell) =>
-    summary.ratio(cell, RIVAL, CODEC, NANOSECONDS) !== undefined
+    summary.ratio(cell, RIVAL, OURS, NANOSECONDS) !== undefined
   );
   const runtimes = [...new Set(cells.map(runtimeOf))];
   const charts = runtimes.map((runtime) =>
@@ -52,7 +53,7 @@ function comparison(summary: Summary, cells: readonly Cell[], runtime: string): 
       "that was measured; the table has all.",
     svg: ratioChart(
       oneOfEachKind(cells).flatMap((cell) => {
-        const spread = summary.ratio(cell, RIVAL, CODEC, NANOSECONDS);
+        const spread = summary.ratio(cell, RIVAL, OURS, NANOSECONDS);
         if (spread === undefined) return [];
         const colour = standingOf(spread, "more") === "ahead" ? "ours" : "other";
         return [{ label: nameOf(cell), spread, colour }];
@@ -68,11 +69,11 @@ function comparison(summary: Summary, cells: readonly Cell[], runtime: string): 
 }
 
 function row(summary: Summary, cell: Cell): string[] {
-  const own = summary.spread(cell, CODEC, NANOSECONDS);
-  const ratio = summary.ratio(cell, RIVAL, CODEC, NANOSECONDS);
-  const others = summary.contenders(cell).filter((name) => name !== CODEC && name !== RIVAL).flatMap(
+  const own = summary.spread(cell, OURS, NANOSECONDS);
+  const ratio = summary.ratio(cell, RIVAL, OURS, NANOSECONDS);
+  const others = summary.contenders(cell).filter((name) => name !== OURS && name !== RIVAL).flatMap(
     (name) => {
-      const other = summary.ratio(cell, name, CODEC, NANOSECONDS);
+      const other = summary.ratio(cell, name, OURS, NANOSECONDS);
       return other === undefined ? [] : [`${noteOf(name).label} ${formatRatio(other.median)}`];
     },
   );

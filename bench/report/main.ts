@@ -21,7 +21,7 @@ const HELP = `Turns the results of a benchmark into a report.
 npm run bench:report -- FILE [MORE...] [--evidence FILE] [--remarks FILE] [--out FOLDER]
 
   FILE             JSON lines, as a run writes them
-  MORE             runs on the same machine, of which cells that FILE does not have are added
+  MORE             runs on the same machine, of which cells that the files before do not have are added
   --evidence FILE  where contenders spend their time, as npm run bench:profile writes it
   --remarks FILE   what a reader has to know of how the runs were taken, a paragraph a line
   --out FOLDER     where index.html, README.md, its drawings and the raw data go;

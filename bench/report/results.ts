@@ -40,7 +40,7 @@ function withoutRepeats(samples: readonly Sample[]): Sample[] {
 }
 
 /**
- * Adds the cells of other runs on the same machine that the first one does not have. Throws a RangeError for another
+ * Adds the cells of other runs on the same machine that those before do not have. Throws a RangeError for another
  * machine's: figures from two machines do not belong into one report.
  */
 export function withAdded(first: Results, others: readonly Results[]): Results {
@@ -53,7 +53,11 @@ export function withAdded(first: Results, others: readonly Results[]): Results {
       );
     }
   }
-  const samples = others.flatMap((other) => other.samples.filter(({ cell }) => !known.has(cellKey(cell))));
+  const samples = others.flatMap((other) => {
+    const own = other.samples.filter(({ cell }) => !known.has(cellKey(cell)));
+    for (const { cell } of own) known.add(cellKey(cell));
+    return own;
+  });
   return {
     environment: first.environment,
     added: others.map(({ environment }) => environment),

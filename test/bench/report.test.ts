@@ -437,9 +437,9 @@ describe("runs that are added", () => {
   const one: Cell = { workload: "echo", parameters: { connections: 1 } };
   const server: Cell = { workload: "server", parameters: { nodes: 2 } };
 
-  it("bring cells that the first one does not have", () => {
-    const { added, samples } = withAdded(run(one), [run(one), run(server)]);
-    assertEquals([samples.length, added?.length], [10, 2]);
+  it("bring cells that those before do not have", () => {
+    const { added, samples } = withAdded(run(one), [run(one), run(server), run(server)]);
+    assertEquals([samples.length, added?.length], [10, 3]);
   });
 
   it("are refused when they are of another machine", () => {

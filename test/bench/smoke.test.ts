@@ -3,12 +3,14 @@
  * figure is looked at. The servers are processes of their own, so one runtime for the test says it all.
  */
 import { existsSync } from "node:fs";
+import process from "node:process";
 import { describe, it } from "node:test";
-import { assertEquals, assertGreater } from "@std/assert";
+import { assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { partCells } from "../../bench/codec/parts.ts";
 import { takeCodecSamples } from "../../bench/codec_run.ts";
 import { builtIn, contenderNamed } from "../../bench/contenders.ts";
 import type { Contender } from "../../bench/contender.ts";
+import { lead } from "../../bench/load/team.ts";
 import { run } from "../../bench/load/work.ts";
 import type { Cell } from "../../bench/result.ts";
 import { jobOf, setupOf, takeSample, withServer } from "../../bench/run.ts";
@@ -136,6 +138,22 @@ describe("the benchmark's other workloads", { concurrency: AT_ONCE }, () => {
       });
     }
   }
+
+  it(
+    "several processes of load say why they could not connect, and none waits for the others",
+    { skip },
+    async () => {
+      const one = cell("echo");
+      const unreachable = {
+        protocol: "bare",
+        url: "ws://127.0.0.1:1/",
+        serverPid: process.pid,
+        collects: false,
+      } as const;
+      const { failures } = await lead(jobOf(one, { ...OPTIONS, loadProcesses: 3 }, unreachable));
+      assertMatch(failures.join(), /ECONNREFUSED|refused/);
+    },
+  );
 
   it("codec compares ours with ws", { skip }, async () => {
     const name = "decode 125 text masked whole many";
