@@ -23,8 +23,6 @@ export interface Cell {
 
 export interface TableOptions {
   readonly rounds: number;
-  /** How long each contender runs before anything is timed, in milliseconds. */
-  readonly warmUpMs: number;
   /** Processor time per contender and round, in milliseconds. */
   readonly sampleMs: number;
   /** Only cells whose name contains this. */
@@ -63,9 +61,9 @@ function best(figures: Row["figures"]): number {
 /** Small batches: a run may handle a whole chunk of messages already. */
 const SAMPLING = { gc: false, batch_samples: 128 };
 
-async function runCell(cell: Cell, { rounds, sampleMs, warmUpMs }: TableOptions): Promise<Row> {
+async function runCell(cell: Cell, { rounds, sampleMs }: TableOptions): Promise<Row> {
   for (const contender of cell.contenders) await contender.check();
-  for (const contender of cell.contenders) await warmUp(contender, warmUpMs);
+  for (const contender of cell.contenders) await warmUp(contender);
   const samples = cell.contenders.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (let index = 0; index < cell.contenders.length; index++) {
@@ -82,10 +80,13 @@ async function runCell(cell: Cell, { rounds, sampleMs, warmUpMs }: TableOptions)
 
 /** With a twentieth of it, ws's Sender was timed before V8 had compiled it: three to seven times as slow. */
 const WARM_UP_MS = 100;
+/** Of messages of a MiB; with a quarter of it, our decoder was timed before JavaScriptCore had compiled it. */
+const WARM_UP_RUNS = 300;
 
 /** Runs until the compilers have had their chance. */
-async function warmUp({ run }: Contender, milliseconds: number): Promise<void> {
-  for (const end = performance.now() + milliseconds; performance.now() < end;) await run();
+async function warmUp({ run }: Contender): Promise<void> {
+  const end = performance.now() + WARM_UP_MS;
+  for (let runs = 0; runs < WARM_UP_RUNS || performance.now() < end; runs++) await run();
 }
 
 function median(values: number[]): number {
@@ -113,7 +114,7 @@ export function readOptions(): TableOptions {
   const filter = process.argv.find((argument) => argument.startsWith("--cell="))?.slice("--cell=".length) ??
     "";
   const json = process.argv.includes("--json");
-  return { rounds: quick ? 3 : 5, warmUpMs: WARM_UP_MS, sampleMs: quick ? 5 : 100, filter, quick, json };
+  return { rounds: quick ? 3 : 5, sampleMs: quick ? 5 : 100, filter, quick, json };
 }
 
 /** Throws unless two arrays of bytes are the same. */

@@ -95,14 +95,15 @@ function failed(summary: Summary): Block[] {
   ];
 }
 
-function notRun(summary: Summary): Block[] {
+/** What was not measured, by whom and why: a row each. */
+export function leftOut(summary: Summary): string[][] {
   const { notRun: cells = [], unavailable = {} } = summary.results.environment;
   // What a later run of the same file has measured is not left out.
   const missing = cells.map((entry) => ({
     ...entry,
     contenders: entry.contenders.filter((name) => summary.samples(entry.cell, name).length === 0),
   })).filter(({ contenders }) => contenders.length > 0);
-  const rows = [
+  return [
     ...Object.entries(unavailable).map(([name, reason]) => ["everything", noteOf(name).label, reason]),
     ...missing.map(({ cell, contenders, reason }) => [
       describeCell(cell),
@@ -110,6 +111,10 @@ function notRun(summary: Summary): Block[] {
       reason,
     ]),
   ];
+}
+
+function notRun(summary: Summary): Block[] {
+  const rows = leftOut(summary);
   return [
     heading("What was not run"),
     rows.length === 0

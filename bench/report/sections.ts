@@ -11,7 +11,7 @@ import type { Block } from "./document.ts";
 import { headlineSection, latencySection, memorySection, serverSection, stormSection } from "./exhibits.ts";
 import { formatWhole } from "./figures.ts";
 import { goals } from "./goals.ts";
-import { methodSection } from "./method.ts";
+import { leftOut, methodSection } from "./method.ts";
 import { Summary } from "./results.ts";
 import type { Results } from "./results.ts";
 import { throughputSection } from "./throughput.ts";
@@ -40,7 +40,7 @@ export function makeReport(
     blocks: [
       heading("The answer in five sentences"),
       { type: "list", isNumbered: true, items: fiveSentences(summary) },
-      ...failureNote(results),
+      ...failureNote(summary),
       ...remarks.map(paragraph),
       ...headlineSection(summary),
       ...winsSection(summary),
@@ -58,10 +58,11 @@ export function makeReport(
   };
 }
 
-function failureNote({ environment, samples }: Results): Block[] {
+function failureNote(summary: Summary): Block[] {
+  const { samples } = summary.results;
   const failed = samples.filter(({ failures }) => failures.length > 0).length;
-  const leftOut = (environment.notRun?.length ?? 0) + Object.keys(environment.unavailable ?? {}).length;
-  const entries = leftOut === 1 ? "one entry names" : `${leftOut} entries name`;
+  const count = leftOut(summary).length;
+  const entries = count === 1 ? "one entry names" : `${count} entries name`;
   return [paragraph(
     `Every figure is a median with its least and greatest value; ${failed} of ${
       formatWhole(samples.length)

@@ -270,6 +270,15 @@ describe("a report", () => {
     assertStringIncludes(markdown, "npm run bench -- --full");
   });
 
+  it("counts what was not run, but for what a later run has added", () => {
+    assertStringIncludes(markdown, "2 entries name what was not run");
+    const churn: Cell = { workload: "churn", parameters: { connections: 1000, seconds: 600 } };
+    const results = parseResults(fullResults());
+    const later = exact(churn, "growthBytes", { ws: [1], nats: [1] });
+    const resumed = makeReport({ ...results, samples: [...results.samples, ...later] }, undefined);
+    assertStringIncludes(toMarkdown(resumed), "one entry names what was not run");
+  });
+
   it("needs nothing but itself", () => {
     assertNotMatch(html, /<script|<link rel="stylesheet"|@import|url\(|<img/);
     assertEquals([...html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, target]) => target), ["data:,"]);
