@@ -4,7 +4,7 @@
 import type { Cell } from "../result.ts";
 import { ratioChart } from "./chart.ts";
 import { type Block, type Chart, chartsOr, heading, paragraph, table } from "./document.ts";
-import { formatNumber, formatRatio, formatRatioSpread } from "./figures.ts";
+import { formatRatio, formatRatioSpread, formatSpread } from "./figures.ts";
 import { standingOf, type Summary } from "./results.ts";
 import { noteOf } from "./roster.ts";
 
@@ -14,6 +14,8 @@ const RIVAL = "ws";
 const NANOSECONDS = "nsPerMessage";
 /** Of each kind of cell, the one whose size is nearest to this is drawn: the longest payload of a short header. */
 const DRAWN_BYTES = 125;
+/** In the name of a cell; the 8 of utf8 is none. */
+const SIZE = /\b\d+\b/;
 
 /** A chart and a table for each runtime. */
 export function codecSection(summary: Summary): Block[] {
@@ -79,9 +81,7 @@ function row(summary: Summary, cell: Cell): string[] {
   );
   return [
     nameOf(cell),
-    own === undefined
-      ? ""
-      : `${formatNumber(own.median)} (${formatNumber(own.low)} to ${formatNumber(own.high)})`,
+    own === undefined ? "" : formatSpread(own),
     ratio === undefined ? "" : formatRatioSpread(ratio),
     others.join(", "),
     String(own?.samples ?? 0),
@@ -90,10 +90,10 @@ function row(summary: Summary, cell: Cell): string[] {
 
 /** The cells whose names differ in more than a number, of each kind that of the size that is drawn. */
 function oneOfEachKind(cells: readonly Cell[]): Cell[] {
-  const distance = (cell: Cell): number => Math.abs(Number(/\d+/.exec(nameOf(cell))?.[0]) - DRAWN_BYTES);
+  const distance = (cell: Cell): number => Math.abs(Number(SIZE.exec(nameOf(cell))?.[0]) - DRAWN_BYTES);
   const nearest = new Map<string, Cell>();
   for (const cell of cells) {
-    const kind = nameOf(cell).replace(/\d+/, "");
+    const kind = nameOf(cell).replace(SIZE, "");
     const known = nearest.get(kind);
     if (known === undefined || distance(cell) < distance(known)) nearest.set(kind, cell);
   }

@@ -6,7 +6,14 @@ import type { Cell } from "../result.ts";
 import { describeCell } from "./cells.ts";
 import { barChart, markChart } from "./chart.ts";
 import { type Block, type Chart, chartsOr, heading, paragraph, table, tableBlock } from "./document.ts";
-import { formatNumber, formatRatioSpread, formatWhole, judgingFigure, kindOf } from "./figures.ts";
+import {
+  formatNumber,
+  formatRatioSpread,
+  formatSpread,
+  formatWhole,
+  judgingFigure,
+  kindOf,
+} from "./figures.ts";
 import { headline } from "./headline.ts";
 import type { Summary } from "./results.ts";
 import { kindNames, noteOf, pairs } from "./roster.ts";
@@ -134,11 +141,6 @@ function uncollected(summary: Summary): Block[] {
   if (names.length === 0) return [];
   const labels = [...new Set(names)].map((name) => noteOf(name).label);
   return [paragraph(`Without a garbage collection, as there is none to ask for: ${labels.join(", ")}.`)];
-}
-
-function formatSpread({ median, low, high }: Spread, scale: number): string {
-  const [middle, least, most] = [median, low, high].map((value) => formatNumber(value / scale));
-  return `${middle} (${least} to ${most})`;
 }
 
 const PERCENTILES = [

@@ -73,6 +73,12 @@ export function formatNumber(value: number): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** A median with least and greatest value, all divided by `scale`. */
+export function formatSpread({ median, low, high }: Spread, scale = 1): string {
+  const [middle, least, most] = [median, low, high].map((value) => formatNumber(value / scale));
+  return `${middle} (${least} to ${most})`;
+}
+
 /** A ratio with two decimals and its sign, which stay on one line: 1.25 ×. */
 export function formatRatio(value: number): string {
   return `${value.toFixed(2)}\u00a0×`;

@@ -5,7 +5,7 @@
 import type { Cell, WorkloadName } from "../result.ts";
 import { describeCell } from "./cells.ts";
 import { type Block, foldedTable, heading, paragraph, tableBlock } from "./document.ts";
-import { formatBytes, formatNumber, formatRatio, formatWhole, kindOf } from "./figures.ts";
+import { formatBytes, formatNumber, formatRatio, formatSpread, formatWhole, kindOf } from "./figures.ts";
 import { standingOf, type Summary } from "./results.ts";
 import { noteOf, pairs } from "./roster.ts";
 
@@ -70,9 +70,6 @@ function everyCell(summary: Summary, workload: WorkloadName, title: string): Blo
       const spread = summary.spread(cell, contender, RATE);
       if (spread === undefined) return [];
       const { scale } = kindOf(RATE);
-      const [median, low, high] = [spread.median, spread.low, spread.high].map((value) =>
-        formatNumber(value / scale)
-      );
       const share = (figure: string): string => {
         const own = summary.spread(cell, contender, figure);
         return own === undefined ? "" : own.median.toFixed(2);
@@ -81,7 +78,7 @@ function everyCell(summary: Summary, workload: WorkloadName, title: string): Blo
       return [[
         describeCell(cell),
         noteOf(contender).label,
-        `${median} (${low} to ${high})`,
+        formatSpread(spread, scale),
         byClock === undefined ? "" : formatNumber(byClock.median / scale),
         share("serverShare"),
         share("loadShare"),

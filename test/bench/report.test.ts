@@ -160,6 +160,8 @@ describe("the codec alone", () => {
       ...coding("mask 16384 bytes", 1000, 500),
       ...coding("mask 125 bytes", 10, 40),
       ...coding("inflate 1024 bytes", 100, 300),
+      ...coding("utf8 decode 16384 bytes", 100, 300),
+      ...coding("utf8 decode 1024 bytes", 100, 300),
     ];
     const blocks = codecSection(summaryOf(...samples));
     const drawn = blocks.flatMap((block) => block.type === "charts" ? block.charts : []);
@@ -174,14 +176,17 @@ describe("the codec alone", () => {
       ["mask 16384 bytes", "0.50\u00a0× (0.50 to 0.50)", "zlib in one call 3.00\u00a0×"],
       ["mask 125 bytes", "4.00\u00a0× (4.00 to 4.00)", "zlib in one call 3.00\u00a0×"],
       ["inflate 1024 bytes", "3.00\u00a0× (3.00 to 3.00)", "zlib in one call 3.00\u00a0×"],
+      ["utf8 decode 16384 bytes", "3.00\u00a0× (3.00 to 3.00)", "zlib in one call 3.00\u00a0×"],
+      ["utf8 decode 1024 bytes", "3.00\u00a0× (3.00 to 3.00)", "zlib in one call 3.00\u00a0×"],
     ]);
   });
 
   it("draws each kind of cell once, at the size that is nearest to the longest short frame", () => {
     const { svg } = chart();
-    assertEquals([...svg.matchAll(/>((?:mask|inflate) \d+ bytes)</g)].map(([, label]) => label), [
+    assertEquals([...svg.matchAll(/>((?:mask|inflate|utf8 decode) \d+ bytes)</g)].map(([, label]) => label), [
       "inflate 1024 bytes",
       "mask 125 bytes",
+      "utf8 decode 1024 bytes",
     ]);
   });
 });
