@@ -32,7 +32,7 @@ export function environmentOf(
     commit: output("git", ["-C", ROOT, "rev-parse", "HEAD"]),
     dirty: output("git", ["-C", ROOT, "status", "--porcelain"]) !== "",
     versions: versionsOf(contenders),
-    command: [`npm run ${script} --`, ...process.argv.slice(2)].join(" "),
+    command: [`npm run ${script} --`, ...process.argv.slice(2).map(quoted)].join(" "),
     settings: settingsOf(options),
   };
 }
@@ -90,6 +90,11 @@ function settingsOf({ load, loadProcesses = 1, seconds, warmupSeconds }: RunOpti
     "idle memory":
       "resident set between a fifth of the connections and all, after two garbage collections each",
   };
+}
+
+/** As a shell takes it for one argument. */
+export function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
 /** What a program prints, on whichever of its outputs; empty when it cannot be run. */

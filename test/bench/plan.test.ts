@@ -6,6 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Question, questions } from "../../bench/cells.ts";
 import { CODEC } from "../../bench/codec_run.ts";
 import { builtIn } from "../../bench/contenders.ts";
+import { quoted } from "../../bench/environment.ts";
 import { balancedOrder, type Knowledge, planRuns, stepsOf, type Wishes } from "../../bench/plan.ts";
 import { cellKey, type Sample } from "../../bench/result.ts";
 
@@ -132,6 +133,14 @@ describe("the order of runs", () => {
     const plan = planRuns([{ rank: 0, cell, contenders: ["a", "b"] }], { ...wishes, runs: 2 }, knowledge);
     const done: Sample = { kind: "sample", cell: same, contender: "b", run: 1, failures: [], figures: {} };
     assertEquals(stepsOf(plan, [done]).map(({ contender, run }) => `${contender}${run}`), ["a1", "b2", "a2"]);
+  });
+});
+
+describe("the command that a file keeps", () => {
+  it("can be given to a shell again", () => {
+    assertEquals(["--full", "--cell", "code 1048576 ", "it's", ""].map(quoted), [
+      ...["--full", "--cell", "'code 1048576 '", "'it'\\''s'", "''"],
+    ]);
   });
 });
 
