@@ -42,7 +42,7 @@ npm run bench -- --full       everything; takes hours, and can be resumed
   --runs N              samples per cell and contender; default ${FULL_RUNS}, without --full ${QUICK_RUNS}
   --seconds S           the measured window; --warmup-seconds S goes before it
   --load bun|node       what runs the load generator; bun is cheaper
-  --load-processes N    that share the connections of echo, rooms and storms, each on a core of its own; default 1.
+  --load-processes N    that share the connections of echo, rooms, storms and the whole server, each on a core of its own; default 1.
                         For machines of three cores and more, where samples say that the load was the limit
   --plan                prints what would be run, and stops
 `;

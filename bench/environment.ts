@@ -83,7 +83,9 @@ function settingsOf({ load, loadProcesses = 1, seconds, warmupSeconds }: RunOpti
     "windows": `${warmupSeconds} s warm-up, ${seconds} s measured, a fresh server process each`,
     "load generator":
       `${load}, ${
-        loadProcesses === 1 ? "one process" : `${loadProcesses} processes for echo, rooms and storms`
+        loadProcesses === 1
+          ? "one process"
+          : `${loadProcesses} processes for echo, rooms, storms and the whole server`
       }; ` +
       "its CPU time is in every sample",
     "latency": "from the intended send time; capacity from a closed loop of 0.5 s in the same run",

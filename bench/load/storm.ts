@@ -7,7 +7,7 @@ import type { Owner } from "./connection.ts";
 import type { Failures } from "./failures.ts";
 import type { Job, Storm } from "./job.ts";
 import { readClocks, windowOf } from "./throughput.ts";
-import type { Together } from "./work.ts";
+import type { Together } from "./together.ts";
 
 export async function runStorm(job: Job, failures: Failures, together: Together): Promise<Storm> {
   const owner: Owner = { progressed() {}, inspect() {}, failed: (reason) => failures.add(reason) };

@@ -11,7 +11,7 @@ import { dialects } from "./dialects/pick.ts";
 import type { Failures } from "./failures.ts";
 import type { Job, Throughput, Window } from "./job.ts";
 import { MessageRing, MOST_MESSAGES } from "./ring.ts";
-import type { Together } from "./work.ts";
+import { alone, type Together } from "./together.ts";
 
 /** What is under way after the last message was sent is lost when nothing arrives for this long. */
 const LOST_AFTER_SECONDS = 1.5;
@@ -83,7 +83,7 @@ export async function runThroughput(
   traffic: Traffic,
   topicOf: ((index: number) => string) | undefined,
   failures: Failures,
-  together: Together = () => Promise.resolve(),
+  together: Together = alone,
 ): Promise<Throughput> {
   const opening = { count: job.connections, from: job.firstIndex, ...(topicOf && { topicOf }) };
   const connections = await failures.unless(openConnections(job, traffic, opening));

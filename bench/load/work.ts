@@ -8,6 +8,7 @@ import type { Job, Outcome } from "./job.ts";
 import { runLatency } from "./latency.ts";
 import { runStorm } from "./storm.ts";
 import { runThroughput } from "./throughput.ts";
+import { alone, type Together } from "./together.ts";
 
 async function work(job: Job, failures: Failures, together: Together): Promise<Partial<Outcome>> {
   switch (job.workload) {
@@ -35,11 +36,8 @@ async function work(job: Job, failures: Failures, together: Together): Promise<P
   }
 }
 
-/** Resolves when everybody who shares the work is ready to begin. */
-export type Together = () => Promise<void>;
-
 /** Does a job, or a share of one. Never rejects: what went wrong is in the outcome. */
-export async function run(job: Job, together: Together = () => Promise.resolve()): Promise<Outcome> {
+export async function run(job: Job, together: Together = alone): Promise<Outcome> {
   const failures = new Failures();
   try {
     return { failures: failures.reasons, ...await work(job, failures, together) };
